@@ -1,0 +1,2 @@
+def main(argv: list[str], environment: dict[str, str]) -> int:
+    raise NotImplementedError

@@ -1,0 +1,148 @@
+"""The three programs, and the two ways to reach one.
+
+    podling ──► podling-conmon ──► podling-runc
+
+They meet only by argv, environment, file descriptors and JSON. A foreign program is exec'd. One of ours is forked and
+its `main(argv, environment)` called in the child: no second interpreter start, no re-import. A fork is not an exec, so
+`start` makes it one: the child keeps the descriptors it was given and no others, default signal handlers, an empty
+signal mask, umask 022, and ends in `os._exit`.
+
+This is the one module allowed to cross the three programs; it imports a `main` in the forked child only.
+"""
+
+from __future__ import annotations
+
+import _signal
+import gc
+import os
+
+from podling.errors import NotFound, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Main = Callable[[list[str], dict[str, str]], int]
+
+OURS = ("podling", "podling-conmon", "podling-runc")
+
+_LEFT_ALONE = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGPIPE, _signal.SIGXFSZ)
+_IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
+
+
+def main_of(name: str) -> Main:
+    """Return the `main` of one of ours, importing it."""
+    if name == "podling-runc":
+        from podling.runtime.main import main as runtime
+
+        return runtime
+    if name == "podling-conmon":
+        from podling.monitor.main import main as monitor
+
+        return monitor
+    if name == "podling":
+        from podling.cli.main import main as engine
+
+        return engine
+    raise NotFound(f'program "{name}" is not one of ours')
+
+
+def ours(path: str) -> str | None:
+    """Return which of our programs a path names: the bare name, or the launcher installed with this package."""
+    name = os.path.basename(path)
+    if name not in OURS:
+        return None
+    if path in (name, launcher(name)):
+        return name
+    return None
+
+
+def launcher(name: str) -> str:
+    """Return the absolute path of one of our programs, for a foreign program to exec."""
+    from podling import launching
+
+    return os.path.join(launching.directory(), name)
+
+
+def start(
+    path: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    descriptors: Mapping[int, int],
+    working_directory: str | None = None,
+) -> int:
+    """Start a program and return its pid.
+
+    `descriptors` maps the child's numbers to the parent's; 0, 1 and 2 are the parent's own unless mapped. Everything
+    else is closed. The parent must hold no thread, no lock and no database connection. Raise NotFound where a foreign
+    program is not there; other failures of the exec are one line on the child's stderr and status 127.
+    """
+    name = ours(path)
+    if name is None and not os.access(path, os.X_OK):
+        raise NotFound(f'program "{path}" is not an executable file')
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 127
+    try:
+        gc.freeze()
+        _become_a_fresh_process(descriptors, working_directory)
+        if name is None:
+            for number in _IGNORED_BY_PYTHON:
+                _signal.signal(number, _signal.SIG_DFL)
+            os.execve(path, [path, *arguments], dict(environment))
+        os.environ.clear()
+        os.environ.update(environment)
+        status = main_of(name)([path, *arguments], dict(environment))
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else 1
+    except BaseException as error:
+        _tell(f"{os.path.basename(path)}: {reason(error)}\n")
+    finally:
+        os._exit(status & 0xFF)
+
+
+def _become_a_fresh_process(descriptors: Mapping[int, int], working_directory: str | None) -> None:
+    for number in range(1, _signal.NSIG):
+        if number in _LEFT_ALONE:
+            continue
+        try:
+            if _signal.getsignal(number) is not _signal.SIG_DFL:
+                _signal.signal(number, _signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue  # 32 and 33 belong to the C library
+    _signal.set_wakeup_fd(-1)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
+    os.umask(0o022)
+    place_descriptors(descriptors)
+    if working_directory is not None:
+        os.chdir(working_directory)
+
+
+def place_descriptors(descriptors: Mapping[int, int]) -> None:
+    """Put descriptors at their numbers, inheritable, and close all others above 2."""
+    wanted = {target: source for target, source in descriptors.items() if target != source}
+    floor = max([2, *descriptors.keys(), *descriptors.values()]) + 1
+    import fcntl
+
+    from podling.linux import syscalls
+
+    lifted = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, floor) for target, source in wanted.items()}
+    for target, source in lifted.items():
+        os.dup2(source, target)
+    for target in descriptors:
+        os.set_inheritable(target, True)
+    first = 3
+    for keep in sorted(number for number in descriptors if number > 2):
+        if keep > first:
+            syscalls.close_range(first, keep - 1)
+        first = keep + 1
+    syscalls.close_range(first)
+
+
+def _tell(line: str) -> None:
+    try:
+        os.write(2, line.encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass
