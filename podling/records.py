@@ -29,7 +29,7 @@ class Record:
     _fields: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
-        own = [name for name in cls.__dict__.get("__annotations__", {}) if not name.startswith("_")]
+        own = [name for name in vars(cls).get("__annotations__", {}) if not name.startswith("_")]
         inherited = [name for name in cls._fields if name not in own]
         cls._fields = (*inherited, *own)
 

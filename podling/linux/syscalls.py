@@ -251,7 +251,14 @@ class _MountAttr(ctypes.Structure):
 
 
 def mount_setattr(
-    directory: int, path: str, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0, userns: int = 0
+    directory: int,
+    path: str,
+    flags: int,
+    *,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    userns: int = 0,
 ) -> None:
     """mount_setattr(2)."""
     attributes = _MountAttr(attr_set, attr_clr, propagation, userns)

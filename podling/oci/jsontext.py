@@ -6,13 +6,13 @@ messages. The C scanner and encoder below it are all we need on the hot verbs; e
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 import _json
 
 from podling.errors import Corrupt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CONSTANTS = {"-Infinity": float("-inf"), "Infinity": float("inf"), "NaN": float("nan")}
 
@@ -62,7 +62,8 @@ def dumps_indented(value: Any, indent: str = "    ", prefix: str = "") -> str:
             return "{}"
         inner = prefix + indent
         rows = [
-            f"{inner}{encode_basestring(str(key))}: {dumps_indented(item, indent, inner)}" for key, item in value.items()
+            f"{inner}{encode_basestring(str(key))}: {dumps_indented(item, indent, inner)}"
+            for key, item in value.items()
         ]
         return "{\n" + ",\n".join(rows) + f"\n{prefix}}}"
     if isinstance(value, (list, tuple)):
