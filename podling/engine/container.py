@@ -5,7 +5,8 @@
        │            ▼              ▼
        └──(reboot) exited ◄──── stopping          any ──► removing ──► (gone)
 
-`ContainerConfig` is written once. `ContainerState` changes under the container's lock, by a row of the transition table.
+`ContainerConfig` is written once. `ContainerState` changes under the container's lock, by a row of the transition
+table.
 """
 
 from __future__ import annotations
