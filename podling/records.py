@@ -27,23 +27,31 @@ class Record:
     """A base for records; subclasses declare annotated fields, with or without defaults."""
 
     _fields: tuple[str, ...] = ()
+    _defaults: dict[str, Any] = {}
+    _copied: tuple[str, ...] = ()
 
     def __init_subclass__(cls) -> None:
         own = [name for name in vars(cls).get("__annotations__", {}) if not name.startswith("_")]
-        inherited = [name for name in cls._fields if name not in own]
-        cls._fields = (*inherited, *own)
+        cls._fields = (*[name for name in cls._fields if name not in own], *own)
+        cls._defaults = {name: getattr(cls, name) for name in cls._fields if hasattr(cls, name)}
+        cls._copied = tuple(name for name, value in cls._defaults.items() if isinstance(value, (list, dict, set)))
 
     def __init__(self, **values: Any) -> None:
+        fields = {**self._defaults, **values}
+        if len(fields) != len(self._fields) or not fields.keys() <= set(self._fields):
+            self._refuse(values)
+        for name in self._copied:
+            if name not in values:
+                fields[name] = fields[name].copy()
+        self.__dict__.update(fields)
+
+    def _refuse(self, values: dict[str, Any]) -> None:
+        for name in values:
+            if name not in self._fields:
+                raise TypeError(f"{type(self).__name__} has no field {name!r}")
         for name in self._fields:
-            if name in values:
-                setattr(self, name, values.pop(name))
-            elif hasattr(type(self), name):
-                default = getattr(type(self), name)
-                setattr(self, name, default.copy() if isinstance(default, (list, dict, set)) else default)
-            else:
+            if name not in values and name not in self._defaults:
                 raise TypeError(f"{type(self).__name__} needs a value for {name!r}")
-        if values:
-            raise TypeError(f"{type(self).__name__} has no field {next(iter(values))!r}")
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other.__dict__ == self.__dict__

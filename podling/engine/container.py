@@ -167,6 +167,10 @@ class ContainerState(Record):
     """What has become of a container. Times are nanoseconds since the epoch, 0 for never."""
 
     status: Status = Status.CREATING
+    # Who is changing the container right now: a claim that dies with its process (see claims.py)
+    claimed_by: int = 0  # pid, 0 for nobody
+    claimed_started: int = 0
+    claimed_for: str = ""  # the verb: create run start cleanup remove …
     boot_id: str = ""  # of the boot in which pid and monitor_pid mean something
     pid: int = 0
     pid_started: int = 0
