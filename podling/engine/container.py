@@ -11,8 +11,6 @@ table.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from podling.errors import WrongState
 from podling.records import Record
 
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Status(StrEnum):
-    """Where a container is in its life. The values are Podman's words."""
+class Status:
+    """Where a container is in its life: Podman's words, as plain strings (importing enum takes 3 ms, a fifth of `ps`)."""
 
     CREATING = "creating"  # its resources are being made; seen at rest, its maker was killed
     CREATED = "created"
@@ -34,7 +32,7 @@ class Status(StrEnum):
     REMOVING = "removing"
 
 
-TRANSITIONS: dict[Status, tuple[Status, ...]] = {
+TRANSITIONS: dict[str, tuple[str, ...]] = {
     Status.CREATING: (Status.CREATED, Status.REMOVING),
     Status.CREATED: (Status.INITIALIZED, Status.EXITED, Status.REMOVING),
     Status.INITIALIZED: (Status.RUNNING, Status.EXITED, Status.CREATED, Status.STOPPING, Status.REMOVING),
@@ -46,7 +44,7 @@ TRANSITIONS: dict[Status, tuple[Status, ...]] = {
 }
 
 
-def check_transition(name: str, before: Status, after: Status) -> None:
+def check_transition(name: str, before: str, after: str) -> None:
     """Raise WrongState unless the table has the transition."""
     if after not in TRANSITIONS[before]:
         raise WrongState(f'container "{name}" is {before}, which does not lead to {after}')
@@ -166,7 +164,7 @@ class ContainerConfig(Record):
 class ContainerState(Record):
     """What has become of a container. Times are nanoseconds since the epoch, 0 for never."""
 
-    status: Status = Status.CREATING
+    status: str = Status.CREATING
     # Who is changing the container right now: a claim that dies with its process (see claims.py)
     claimed_by: int = 0  # pid, 0 for nobody
     claimed_started: int = 0
@@ -185,13 +183,6 @@ class ContainerState(Record):
     stopped_by_user: bool = False
     cgroup_path: str = ""
     network_status: dict[str, Any] = {}  # network name → netavark's status object
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> ContainerState:
-        """Return a state from its JSON object."""
-        state = super().from_json(value)
-        state.status = Status(state.status)
-        return state
 
 
 class Container(Record):

@@ -14,9 +14,8 @@ the standard module: the Python half imports datetime for its converters, 5 ms.
 
 from __future__ import annotations
 
-import os
-
 import _sqlite3
+import os
 
 from podling.engine.container import Container, ContainerConfig, ContainerState
 from podling.errors import AlreadyExists, Corrupt, NotFound, Unavailable
@@ -157,7 +156,7 @@ class Database:
             config.id,
             config.name,
             config.image_id,
-            str(state.status),
+            state.status,
             state.claimed_by,
             jsontext.dumps(config.to_json()),
             jsontext.dumps(state.to_json()),
@@ -168,7 +167,7 @@ class Database:
         state = container.state
         self._rows(
             "UPDATE containers SET status = ?, claimed_by = ?, state = ? WHERE id = ?",
-            str(state.status),
+            state.status,
             state.claimed_by,
             jsontext.dumps(state.to_json()),
             container.id,
