@@ -1,8 +1,9 @@
 """System calls that Python does not wrap, each under the kernel's own name.
 
 A wrapper is a few lines: it raises OSError with the path, and does nothing else. This is the one module that holds
-architecture-bound constants, and with `seccomp.py` the only one that imports ctypes. Python 3.11 is the floor, so
-`unshare`, `setns`, `pidfd_getfd` and the mount family are here even where a later os module has them.
+architecture-bound constants; beside it only modules that pass structures (capabilities, seccomp, bpf) import ctypes.
+Python 3.11 is the floor, so `unshare`, `setns`, `pidfd_getfd` and the mount family are here even where a later os
+module has them.
 """
 
 from __future__ import annotations
