@@ -210,3 +210,5 @@ class Settings(Record):
     container: dict[str, Any] = {}  # the [containers] table of containers.conf
     engine: dict[str, Any] = {}  # its [engine] table
     network: dict[str, Any] = {}  # its [network] table
+    storage: dict[str, Any] = {}  # the [storage] table of storage.conf
+    modules: list[str] = []  # --module, to be repeated to a cleanup process
