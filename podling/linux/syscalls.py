@@ -267,7 +267,7 @@ def mount_setattr(
     try:
         syscall(SYS_mount_setattr, directory, _bytes(path), flags, ctypes.byref(attributes), size)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
+        raise OSError(error.errno, error.strerror, path or None) from None
 
 
 def open_tree(directory: int, path: str, flags: int) -> int:
@@ -275,7 +275,7 @@ def open_tree(directory: int, path: str, flags: int) -> int:
     try:
         return syscall(SYS_open_tree, directory, _bytes(path), flags | OPEN_TREE_CLOEXEC)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
+        raise OSError(error.errno, error.strerror, path or None) from None
 
 
 def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: int) -> None:
@@ -283,7 +283,7 @@ def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: in
     try:
         syscall(SYS_move_mount, from_fd, _bytes(from_path), to_fd, _bytes(to_path), flags)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, to_path or from_path) from None
+        raise OSError(error.errno, error.strerror, to_path or from_path or None) from None
 
 
 def fsopen(kind: str) -> int:
@@ -317,3 +317,34 @@ def keyctl_join_session(name: str | None) -> int:
 def syncfs(fd: int) -> None:
     """syncfs(2)."""
     _check(_libc.syncfs(fd))
+
+
+class _StatFs(ctypes.Structure):
+    _fields_ = [("f_type", ctypes.c_long), ("rest", ctypes.c_long * 31)]
+
+
+PROC_SUPER_MAGIC = 0x9FA0
+SYSFS_MAGIC = 0x62656572
+DEVPTS_SUPER_MAGIC = 0x1CD1
+
+
+def filesystem_type(fd: int) -> int:
+    """fstatfs(2): the magic number of the file system that a fd is on."""
+    facts = _StatFs()
+    _check(_libc.fstatfs(fd, ctypes.byref(facts)))
+    return int(facts.f_type)
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """pidfd_getfd(2): a duplicate of another process's fd; close-on-exec always."""
+    return syscall(SYS_pidfd_getfd, pidfd, fd, 0)
+
+
+def personality(value: int) -> int:
+    """personality(2): set the execution domain and return the one before."""
+    return _check(_libc.personality(ctypes.c_ulong(value)))
+
+
+def keyctl_set_permissions(keyring: int, permissions: int) -> None:
+    """keyctl(KEYCTL_SETPERM)."""
+    syscall(SYS_keyctl, 5, keyring, permissions, 0, 0)
