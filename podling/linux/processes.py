@@ -45,3 +45,31 @@ def is_alive(pid: int, started: int) -> bool:
 def boot_id(path: str = "/proc/sys/kernel/random/boot_id") -> str:
     """Return the boot ID; after a reboot it is another."""
     return read_small(path).strip()
+
+
+def hold(pid: int, started: int) -> int | None:
+    """Return a pidfd of the process that has this pid and start time; None where it has ended.
+
+    The pidfd is opened before the start time is read, so that it cannot be another process's.
+    """
+    from podling.linux import syscalls
+
+    if pid <= 0:
+        return None
+    try:
+        pidfd = syscalls.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if is_alive(pid, started):
+        return pidfd
+    os.close(pidfd)
+    return None
+
+
+def await_end(pidfd: int, timeout_seconds: float | None = None) -> bool:
+    """Wait for a held process to end; tell whether it did in time."""
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(None if timeout_seconds is None else max(0, timeout_seconds) * 1000))

@@ -1,0 +1,117 @@
+"""Removing a container: its row goes last, so that a killed removal is finished by whoever comes next."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from podling.engine import claims, database, paths, recover, stop, teardown
+from podling.engine.container import Status
+from podling.errors import InUse, NotFound, WrongState
+from podling.linux import files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podling.engine.container import Container
+    from podling.engine.options import Settings
+    from podling.engine.stop import Warn
+
+_LIVE = (Status.RUNNING, Status.PAUSED, Status.STOPPING)
+
+
+def remove(
+    settings: Settings,
+    container: Container,
+    *,
+    force: bool = False,
+    volumes: bool = False,
+    depend: bool = False,
+    timeout_seconds: int | None = None,
+    warn: Warn | None = None,
+) -> list[str]:
+    """Remove a container and return the IDs of all that went. A live one is refused without `force`, which stops it.
+
+    `timeout_seconds` is the grace of that stop; None means the container's own.
+    """
+    recover.recover(settings)
+    gone: list[str] = []
+    for dependent in _dependents(settings, container):
+        if not depend:
+            raise InUse(
+                f"container {container.id} has dependent containers which must be removed before it: "
+                f"{dependent.id}: container already exists"
+            )
+        gone += remove(settings, dependent, force=force, volumes=volumes, depend=True, timeout_seconds=timeout_seconds)
+    try:
+        container = _stopped(settings, container, force, timeout_seconds, warn)
+        container = claims.wait_for(settings, container.id, "remove")
+    except NotFound:
+        return [*gone, container.id]  # it was made with --rm, and its monitor was faster
+    try:
+        if container.state.status in _LIVE and not force:
+            raise _live(container)
+        dismantle(settings, container, volumes=volumes or container.config.remove)
+    except BaseException:
+        claims.release(settings, container)
+        raise
+    return [*gone, container.id]
+
+
+def _stopped(
+    settings: Settings, container: Container, force: bool, timeout_seconds: int | None, warn: Warn | None
+) -> Container:
+    with database.read(settings) as db:
+        container = db.container(container.id)
+    if container.state.status not in _LIVE:
+        return container
+    if not force:
+        raise _live(container)
+    for _, error in stop.stop(settings, [container], timeout_seconds=timeout_seconds, warn=warn):
+        if error is not None:
+            raise error
+    return container
+
+
+def _live(container: Container) -> WrongState:
+    return WrongState(
+        f"cannot remove container {container.id} as it is {container.state.status} - running or paused containers "
+        "cannot be removed without force: container state improper"
+    )
+
+
+def _dependents(settings: Settings, container: Container) -> list[Container]:
+    with database.read(settings) as db:
+        everyone = db.containers()
+    return [other for other in everyone if container.id in other.config.requires]
+
+
+def dismantle(settings: Settings, container: Container, *, volumes: bool, exit_code: int | None = None) -> None:
+    """Remove a claimed container, whatever state it is in: resources, then the row.
+
+    `exit_code` is kept for whoever still waits for the container.
+    """
+    if container.state.status != Status.REMOVING:
+        container.state.status = Status.REMOVING
+        claims.save(settings, container)
+    if exit_code is None:
+        teardown.kill_monitor(settings, container.id)
+    teardown.take_down(settings, container)
+    _remove_from_disk(settings, container)
+    if volumes:
+        from podling.engine import volumes as volume_store
+
+        volume_store.remove_anonymous(settings, container.config)
+    with database.write(settings) as db:
+        if exit_code is not None:
+            db.keep_exit_code(container.id, exit_code, time.time_ns())
+        db.delete(container.id)
+
+
+def _remove_from_disk(settings: Settings, container: Container) -> None:
+    if container.config.image_id:
+        from podling.store.store import Store
+
+        Store(settings.root, settings.runroot).remove_rootfs(container.id)
+    files.remove_tree(paths.container_directory(settings, container.id))
+    if container.config.cidfile and os.path.exists(container.config.cidfile) and container.config.remove:
+        files.unlink_if_there(container.config.cidfile)

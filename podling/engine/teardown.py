@@ -1,0 +1,95 @@
+"""Taking down what a run of a container holds. Each act is idempotent and needs nothing but the container's ID.
+
+processes     the container's cgroup, its monitor's cgroup
+runtime       its state and the container's cgroup
+network       interfaces, leases, ports, the namespace
+root          the overlay mount
+bundle        sockets, pid files, exec sessions
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+
+from podling.engine import chain, paths
+from podling.errors import NotFound, PodlingError
+from podling.linux import cgroups, files, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from podling.engine.container import Container
+    from podling.engine.options import Settings
+
+
+def take_down(settings: Settings, container: Container) -> None:
+    """Take down everything that a run of this container holds; its layer, log and row stay."""
+    delete_from_runtime(settings, container)
+    take_down_network(settings, container)
+    unmount(settings, container)
+    clear_bundle(settings, container.id)
+
+
+def delete_from_runtime(settings: Settings, container: Container) -> None:
+    """Kill what is left of the container and remove the runtime's state and cgroup."""
+    if os.path.isdir(f"{paths.runtime_root(settings)}/{container.id}"):
+        try:
+            chain.call_runtime(settings, "delete", "--force", container.id)
+        except NotFound:
+            pass
+        except PodlingError as error:
+            if "does not exist" not in str(error):
+                raise
+    if container.config.cgroups != "disabled":
+        remove_cgroup(settings, container_cgroup(settings, container))
+
+
+def container_cgroup(settings: Settings, container: Container) -> str:
+    """Return the cgroupsPath that the container's specification names."""
+    if container.state.cgroup_path:
+        return container.state.cgroup_path
+    return f"{container.config.cgroup_parent or settings.cgroup_parent}/libpod-{container.id}"
+
+
+def remove_cgroup(settings: Settings, path: str) -> None:
+    """Kill all that lives in a cgroup and remove it."""
+    cgroup = cgroups.manager(path, os.path.basename(path), systemd=settings.cgroup_manager == "systemd")
+    if cgroup.processes():
+        cgroup.kill(_signal.SIGKILL)
+    cgroup.remove()
+
+
+def kill_monitor(settings: Settings, container_id: str) -> None:
+    """Kill a container's monitor with all that it forked and has not handed over, and remove its cgroup."""
+    remove_cgroup(settings, paths.monitor_cgroup(settings, container_id))
+
+
+def take_down_network(settings: Settings, container: Container) -> None:
+    """Give back addresses, ports and interfaces, and remove the network namespace."""
+    namespace = paths.network_namespace(settings, container.id)
+    if container.config.networks:
+        from podling.engine import networking
+
+        networking.disconnect(settings, container)
+    if os.path.exists(namespace):
+        from podling.network import namespaces
+
+        namespaces.remove(namespace)
+
+
+def unmount(settings: Settings, container: Container) -> None:
+    """Unmount the container's root and its shm."""
+    from podling.store.store import Store
+
+    if container.config.image_id:
+        Store(settings.root, settings.runroot).unmount_rootfs(container.id)
+    shm = f"{paths.bundle(settings, container.id)}/shm"
+    if os.path.ismount(shm):
+        syscalls.umount2(shm, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+
+
+def clear_bundle(settings: Settings, container_id: str) -> None:
+    """Remove the bundle and the monitor's persist directory; a next start writes them anew."""
+    files.remove_tree(paths.bundle(settings, container_id))
+    files.remove_tree(paths.persist_directory(settings, container_id))
+    files.unlink_if_there(paths.exit_file(settings, container_id))
