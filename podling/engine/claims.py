@@ -57,7 +57,7 @@ def wait_for(settings: Settings, container_id: str, verb: str, *, timeout_second
         if time.monotonic() > give_up:
             state = container.state
             raise Unavailable(
-                f'container "{container.name}" is busy: "{state.claimed_for}" of process {state.claimed_by} is under way'
+                f'container "{container.name}" is busy: "{state.claimed_for}" by process {state.claimed_by}'
             )
         time.sleep(pause_seconds)  # a row has no event to await; the pauses double
         pause_seconds = min(pause_seconds * 2, 0.05)
