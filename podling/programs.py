@@ -71,9 +71,11 @@ def start(
     *,
     descriptors: Mapping[int, int],
     working_directory: str | None = None,
+    fork: Callable[[], int] = os.fork,
 ) -> int:
     """Start a program and return its pid.
 
+    `fork` may be one that puts the child into a cgroup; where that fails the child ends with status 127.
     `descriptors` maps the child's numbers to the parent's; 0, 1 and 2 are the parent's own unless mapped. Everything
     else is closed. The parent must hold no thread, no lock and no database connection. Raise NotFound where a foreign
     program is not there; other failures of the exec are one line on the child's stderr and status 127.
@@ -81,11 +83,12 @@ def start(
     name = ours(path)
     if name is None and not os.access(path, os.X_OK):
         raise NotFound(f'program "{path}" is not an executable file')
-    pid = os.fork()
-    if pid:
-        return pid
+    mother = os.getpid()
     status = 127
     try:
+        pid = fork()
+        if pid:
+            return pid
         gc.freeze()
         _become_a_fresh_process(descriptors, working_directory)
         if name is None:
@@ -98,9 +101,10 @@ def start(
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 1
     except BaseException as error:
+        if os.getpid() == mother:
+            raise
         _tell(f"{os.path.basename(path)}: {reason(error)}\n")
-    finally:
-        os._exit(status & 0xFF)
+    os._exit(status & 0xFF)
 
 
 def _become_a_fresh_process(descriptors: Mapping[int, int], working_directory: str | None) -> None:

@@ -127,7 +127,9 @@ class Session:
 
     def run(self) -> bool:
         """Move bytes to the end; tell whether the container closed its side (False: detached)."""
-        saved = pty.make_raw(0) if self._raw else None
+        terminal = pty.RawMode(0)
+        if self._raw:
+            terminal.__enter__()
         watched = self._watch_signals()
         try:
             self._move()
@@ -138,8 +140,7 @@ class Session:
             _signal.set_wakeup_fd(-1)
             for number, before in watched:
                 _signal.signal(number, before)
-            if saved is not None:
-                pty.restore(0, saved)
+            terminal.restore()
             for fd in (self._signals, self._wake):
                 os.close(fd)
             self._attach.close()

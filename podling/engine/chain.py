@@ -1,8 +1,7 @@
 """Launching the chain: from a written bundle to a process that waits for `start`.
 
 engine                          monitor (conmon)                        runtime (runc)
-  │ fork or exec ──────────────► reads the start pipe
-  │ into its own cgroup
+  │ fork or exec ──────────────► in its own cgroup from birth; reads the start pipe
   │ start pipe: one byte ──────► forks itself; the first one exits
   │ waits for that exit          the second one: setsid, subreaper
   │ (sets the network up)        sockets, pipes or pty; create ────────► namespaces, mounts
@@ -26,7 +25,7 @@ from podling.oci import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from podling.engine.container import Container
@@ -53,7 +52,7 @@ class Monitor:
                 end.close()
 
     def release(self) -> None:
-        """Send the start byte: the monitor stands in its cgroup now."""
+        """Send the start byte."""
         self.start.send(b"\0")
 
     def wait_for_fork(self) -> None:
@@ -86,6 +85,7 @@ def launch(
     extra_descriptors: Mapping[int, int],
     preserved: int,
     with_attach_pipe: bool,
+    fork: Callable[[], int] = os.fork,
     working_directory: str | None = None,
 ) -> Monitor:
     """Start a monitor; it waits for `release`.
@@ -106,7 +106,12 @@ def launch(
             environment[name] = str(number)
             descriptors[number] = other.fileno()
         pid = programs.start(
-            settings.conmon, arguments, environment, descriptors=descriptors, working_directory=working_directory
+            settings.conmon,
+            arguments,
+            environment,
+            descriptors=descriptors,
+            working_directory=working_directory,
+            fork=fork,
         )
     except BaseException:
         for end in ours:

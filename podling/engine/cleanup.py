@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from podling.engine import claims, database, paths, teardown
+from podling.engine import claims, paths, teardown
 from podling.engine.container import Status
 from podling.errors import NotFound
 from podling.linux import files, processes
@@ -58,10 +58,8 @@ def finish(settings: Settings, container: Container, *, remove: bool = False, mo
     The claim is held by the caller. With `monitor_is_ours` this process was started by the container's monitor.
     """
     record_exit(settings, container)
-    if monitor_is_ours:
-        leave_monitor_cgroup(settings, container)
-    else:
-        teardown.kill_monitor(settings, container.id)
+    if not monitor_is_ours:
+        teardown.kill_monitor(settings, container)
     if remove or container.config.remove:
         from podling.engine.remove import dismantle
 
@@ -113,29 +111,6 @@ def wants_restart(container: Container) -> bool:
     return wanted
 
 
-def leave_monitor_cgroup(settings: Settings, container: Container) -> None:
-    """Move the monitor, and this process that it started, out of the container's monitor cgroup, and remove that."""
-    from podling.linux import cgroups
-
-    if container.config.cgroups in ("disabled", "no-conmon"):
-        return
-    path = paths.monitor_cgroup(settings, container.id)
-    cgroup = cgroups.manager(path, os.path.basename(path), systemd=settings.cgroup_manager == "systemd")
-    for pid in cgroup.processes():
-        try:
-            cgroups.place(pid, "/")
-        except OSError:
-            continue  # it has ended meanwhile
-    cgroup.remove()
-
-
 def cleanup_exec(settings: Settings, container_id: str, session: str) -> None:
     """Remove what an ended exec session left."""
     files.remove_tree(paths.exec_bundle(settings, container_id, session))
-
-
-def kept_exit_code(settings: Settings, container_id: str) -> int | None:
-    """Return, and forget, the exit code of a container that removed itself."""
-    with database.read(settings) as db:
-        code = db.exit_code(container_id)
-    return code

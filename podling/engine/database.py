@@ -34,7 +34,8 @@ CREATE TABLE containers (
     id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image_id TEXT NOT NULL, status TEXT NOT NULL,
     claimed_by INTEGER NOT NULL, config TEXT NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE volumes (name TEXT PRIMARY KEY, config TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE exit_codes (id TEXT PRIMARY KEY, code INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE exit_codes (
+    id TEXT PRIMARY KEY, code INTEGER NOT NULL, at INTEGER NOT NULL, swept INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 _EXIT_CODES_KEPT_SECONDS = 300
@@ -187,13 +188,21 @@ class Database:
     def keep_exit_code(self, container_id: str, code: int, now: int) -> None:
         """Remember the exit code of a container that goes away by itself; forget those nobody fetched in 5 minutes."""
         self._rows("DELETE FROM exit_codes WHERE at < ?", now - _EXIT_CODES_KEPT_SECONDS * 1_000_000_000)
-        self._rows("INSERT OR REPLACE INTO exit_codes VALUES (?, ?, ?)", container_id, code, now)
+        self._rows("INSERT OR REPLACE INTO exit_codes VALUES (?, ?, ?, 0)", container_id, code, now)
 
     def exit_code(self, container_id: str) -> int | None:
         """Return the kept exit code of a container that is gone."""
         for row in self._rows("SELECT code FROM exit_codes WHERE id = ?", container_id):
             return int(row[0])
         return None
+
+    def gone(self) -> list[str]:
+        """Return the IDs of the containers that removed themselves and whose monitor's cgroup nobody has removed yet."""
+        return [row[0] for row in self._rows("SELECT id FROM exit_codes WHERE swept = 0")]
+
+    def mark_swept(self, container_id: str) -> None:
+        """Note that nothing is left of a container that removed itself but its exit code."""
+        self._rows("UPDATE exit_codes SET swept = 1 WHERE id = ?", container_id)
 
     def forget_exit_code(self, container_id: str) -> None:
         """Drop a kept exit code."""

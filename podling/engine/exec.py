@@ -76,9 +76,9 @@ def _launch(settings: Settings, container: Container, options: ExecOptions) -> t
             extra_descriptors={number: number for number in range(3, 3 + options.preserve_fds)},
             preserved=options.preserve_fds,
             with_attach_pipe=True,
+            fork=start.monitor_fork(settings, container),
             working_directory=home,
         )
-        start.place_monitor(settings, container, monitor.pid)
         monitor.release()
         monitor.wait_for_fork()
     except BaseException:
@@ -120,10 +120,13 @@ def _process(settings: Settings, container: Container, options: ExecOptions) -> 
     process.pop("consoleSize", None)
     if options.workdir is not None:
         process["cwd"] = options.workdir
-    variables = [entry for entry in process.get("env", []) if not entry.startswith("TERM=") or options.tty]
-    if options.tty and not any(entry.startswith("TERM=") for entry in variables):
-        variables.append("TERM=xterm")
-    process["env"] = environment.merge(variables, environment.read_files(options.env_file), options.env)
+    variables = environment.parse(process.get("env", []), {})
+    if options.tty:
+        variables.setdefault("TERM", "xterm")
+    for path in options.env_file:
+        variables.update(environment.read_file(path, dict(os.environ)))
+    variables.update(environment.parse(options.env, dict(os.environ)))
+    process["env"] = [f"{name}={value}" for name, value in variables.items()]
     if options.user is not None:
         _change_user(container, process, options.user)
     if options.privileged:

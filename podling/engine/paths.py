@@ -48,5 +48,7 @@ def container_directory(settings: Settings, container_id: str) -> str:
 
 
 def monitor_cgroup(settings: Settings, container_id: str) -> str:
-    """Return the monitor's cgroup, relative to the mount of each hierarchy."""
+    """Return the monitor's cgroup, in the notation of the runtime specification's cgroupsPath."""
+    if settings.cgroup_manager == "systemd":
+        return f"machine.slice:libpod-conmon:{container_id}"
     return f"{settings.cgroup_parent}/libpod-conmon-{container_id}"

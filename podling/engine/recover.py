@@ -33,14 +33,30 @@ def recover(settings: Settings) -> None:
     """Settle every container whose claimant, monitor or boot is gone; sweep what no row owns."""
     with database.read(settings) as db:
         unsettled = db.unsettled()
+        gone = db.gone()
     if unsettled:
         boot_id = processes.boot_id(settings.boot_id_path)
         for container in unsettled:
             if needs_settling(settings, container, boot_id):
                 settle(settings, container.id, boot_id)
+    for container_id in gone:
+        _sweep_monitor_cgroup(settings, container_id)
     from podling.store.store import Store
 
     Store(settings.root, settings.runroot).sweep_staging()
+
+
+def _sweep_monitor_cgroup(settings: Settings, container_id: str) -> None:
+    """Remove the cgroup of a monitor whose container removed itself with nobody waiting: it could not leave it."""
+    from podling.linux import cgroups
+
+    path = paths.monitor_cgroup(settings, container_id)
+    cgroup = cgroups.manager(path, container_id, systemd=settings.cgroup_manager == "systemd")
+    if cgroup.processes():
+        return
+    cgroup.remove()
+    with database.write(settings) as db:
+        db.mark_swept(container_id)
 
 
 def needs_settling(settings: Settings, container: Container, boot_id: str) -> bool:
@@ -100,7 +116,7 @@ def _finish(settings: Settings, container: Container, boot_id: str) -> bool:
         remove.dismantle(settings, container, volumes=began_here or container.config.remove)
         return False
     if state.status in _AT_REST:
-        teardown.kill_monitor(settings, container.id)
+        teardown.kill_monitor(settings, container)
         teardown.take_down(settings, container)
         return False
     rebooted = state.boot_id != boot_id

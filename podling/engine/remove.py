@@ -94,7 +94,7 @@ def dismantle(settings: Settings, container: Container, *, volumes: bool, exit_c
         container.state.status = Status.REMOVING
         claims.save(settings, container)
     if exit_code is None:
-        teardown.kill_monitor(settings, container.id)
+        teardown.kill_monitor(settings, container)
     teardown.take_down(settings, container)
     _remove_from_disk(settings, container)
     if volumes:

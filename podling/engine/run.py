@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from podling.engine import attach, create, kill, paths, start, teardown, wait
+from podling.engine import attach, create, database, kill, paths, start, teardown, wait
 from podling.engine.clock import Clock
 from podling.errors import PodlingError
 from podling.linux import processes
@@ -92,7 +92,7 @@ def begin_attached(settings: Settings, container: Container, streams: AttachStre
         session = _session(settings, container, streams)
         session.resize()
     except BaseException:
-        teardown.kill_monitor(settings, container.id)
+        teardown.kill_monitor(settings, container)
         teardown.take_down(settings, container)
         raise
     clock.mark("attach")
@@ -133,8 +133,10 @@ def stay(settings: Settings, container: Container, session: attach.Session, cloc
             os.close(monitor)
         return 0
     if monitor is not None:
-        processes.await_end(monitor)
-        os.close(monitor)
+        teardown.await_monitor(settings, container, monitor)
     code = wait.exit_code_of(settings, container)
+    if container.config.remove:
+        with database.write(settings) as db:
+            db.forget_exit_code(container.id)
     clock.mark("wait for the cleanup")
     return code

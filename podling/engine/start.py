@@ -19,6 +19,7 @@ from podling.linux import files, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from podling.engine.container import Container
@@ -76,7 +77,7 @@ def bring_up(settings: Settings, container: Container, clock: Clock) -> None:
         check_transition(container.name, before, Status.INITIALIZED)
         container.state.status = Status.INITIALIZED
     except BaseException:
-        teardown.kill_monitor(settings, container.id)
+        teardown.kill_monitor(settings, container)
         teardown.take_down(settings, container)
         raise
     finally:
@@ -90,7 +91,7 @@ def begin(settings: Settings, container: Container, clock: Clock) -> None:
     try:
         chain.call_runtime(settings, "start", container.id)
     except BaseException:
-        teardown.kill_monitor(settings, container.id)
+        teardown.kill_monitor(settings, container)
         teardown.take_down(settings, container)
         state.status = Status.CREATED
         raise
@@ -149,11 +150,16 @@ def _launch(settings: Settings, container: Container, ports: list[int], clock: C
     extra = {number: number for number in range(3, 3 + preserved)}
     extra.update(enumerate(ports, chain.ATTACH + preserved))
     arguments = _monitor_arguments(settings, container)
-    monitor = chain.launch(settings, arguments, extra_descriptors=extra, preserved=preserved, with_attach_pipe=False)
+    monitor = chain.launch(
+        settings,
+        arguments,
+        extra_descriptors=extra,
+        preserved=preserved,
+        with_attach_pipe=False,
+        fork=monitor_fork(settings, container),
+    )
     clock.mark("fork the monitor")
     try:
-        place_monitor(settings, container, monitor.pid)
-        clock.mark("place the monitor in its cgroup")
         monitor.release()
         if config.networks:
             container.state.network_status = networking.connect(settings, container)
@@ -162,7 +168,7 @@ def _launch(settings: Settings, container: Container, ports: list[int], clock: C
         message = monitor.receive(monitor.sync)
     except BaseException:
         if monitor.pid:
-            teardown.kill_monitor(settings, container.id)
+            teardown.kill_monitor(settings, container)
             _reap(monitor.pid)
         raise
     finally:
@@ -197,13 +203,17 @@ def _monitor_arguments(settings: Settings, container: Container) -> list[str]:
     return arguments + chain.exit_command(settings, "container", "cleanup", config.id)
 
 
-def place_monitor(settings: Settings, container: Container, pid: int) -> None:
-    """Put a monitor into a cgroup of its own, so that the end of the caller's session does not take it along."""
-    if container.config.cgroups in ("disabled", "no-conmon"):
-        return
-    from podling.linux import cgroups
+def monitor_fork(settings: Settings, container: Container) -> Callable[[], int]:
+    """Return a fork into a cgroup for the monitor, so that the end of the caller's session does not take it along.
 
-    cgroups.place(pid, paths.monitor_cgroup(settings, container.id))
+    All that the chain forks is in there too, until the runtime moves the container's process: whoever finds a dead
+    claimant knows what to kill.
+    """
+    if container.config.cgroups in ("disabled", "no-conmon"):
+        return os.fork
+    cgroup = teardown.monitor_cgroup(settings, container)
+    cgroup.create()
+    return cgroup.fork
 
 
 def _record(settings: Settings, container: Container, message: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import _signal
 import os
 import time
 
-from podling.engine import claims, database, kill, recover
+from podling.engine import claims, database, kill, recover, teardown
 from podling.engine.container import Status
 from podling.errors import NotFound, PodlingError, Unavailable
 from podling.linux import processes
@@ -117,8 +117,7 @@ class _Stopping:
     def await_cleanup(self) -> None:
         """Wait for the monitor to have cleaned up; where it is dead already, do its work."""
         if self.monitor is not None:
-            processes.await_end(self.monitor)
-            os.close(self.monitor)
+            teardown.await_monitor(self.settings, self.container, self.monitor)
         if self.process is None and self.monitor is None:
             return
         try:

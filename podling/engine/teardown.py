@@ -14,7 +14,7 @@ import os
 
 from podling.engine import chain, paths
 from podling.errors import NotFound, PodlingError
-from podling.linux import cgroups, files, syscalls
+from podling.linux import cgroups, files, processes, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def delete_from_runtime(settings: Settings, container: Container) -> None:
             if "does not exist" not in str(error):
                 raise
     if container.config.cgroups != "disabled":
-        remove_cgroup(settings, container_cgroup(settings, container))
+        path = container_cgroup(settings, container)
+        remove_cgroup(cgroups.manager(path, container.id, systemd=settings.cgroup_manager == "systemd"))
 
 
 def container_cgroup(settings: Settings, container: Container) -> str:
@@ -51,17 +52,33 @@ def container_cgroup(settings: Settings, container: Container) -> str:
     return f"{container.config.cgroup_parent or settings.cgroup_parent}/libpod-{container.id}"
 
 
-def remove_cgroup(settings: Settings, path: str) -> None:
+def monitor_cgroup(settings: Settings, container: Container) -> cgroups.Manager:
+    """Return the cgroup of a container's monitors."""
+    path = paths.monitor_cgroup(settings, container.id)
+    return cgroups.manager(path, container.id, systemd=settings.cgroup_manager == "systemd")
+
+
+def remove_cgroup(cgroup: cgroups.Manager) -> None:
     """Kill all that lives in a cgroup and remove it."""
-    cgroup = cgroups.manager(path, os.path.basename(path), systemd=settings.cgroup_manager == "systemd")
     if cgroup.processes():
         cgroup.kill(_signal.SIGKILL)
     cgroup.remove()
 
 
-def kill_monitor(settings: Settings, container_id: str) -> None:
+def kill_monitor(settings: Settings, container: Container) -> None:
     """Kill a container's monitor with all that it forked and has not handed over, and remove its cgroup."""
-    remove_cgroup(settings, paths.monitor_cgroup(settings, container_id))
+    if container.config.cgroups not in ("disabled", "no-conmon"):
+        remove_cgroup(monitor_cgroup(settings, container))
+
+
+def await_monitor(settings: Settings, container: Container, monitor: int) -> None:
+    """Wait for the monitor, a pidfd that is closed here, to end, and remove its cgroup, which it could not leave."""
+    processes.await_end(monitor)
+    os.close(monitor)
+    if container.config.cgroups not in ("disabled", "no-conmon"):
+        cgroup = monitor_cgroup(settings, container)
+        if not cgroup.processes():  # an exec session's monitor may still be there
+            cgroup.remove()
 
 
 def take_down_network(settings: Settings, container: Container) -> None:
