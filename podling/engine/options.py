@@ -18,6 +18,7 @@ class CreateOptions(Record):
 
     image: str = ""
     command: list[str] = []  # what follows the image
+    create_command: list[str] = []  # the command line that asked for it, for inspect to show
     rootfs: str | None = None  # --rootfs: `image` is empty
     name: str | None = None
     replace: bool = False
@@ -34,6 +35,8 @@ class CreateOptions(Record):
     creds: str | None = None
     cert_dir: str | None = None
     tls_verify: bool | None = None
+    retry: int | None = None  # of a pull; None: three times
+    retry_delay: str | None = None  # a duration
     quiet: bool = False
     # process
     entrypoint: str | None = None
