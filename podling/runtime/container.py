@@ -31,6 +31,8 @@ CREATING, CREATED, RUNNING, PAUSED, STOPPED = "creating", "created", "running", 
 
 INIT_NAME = "podling:[init]"  # comm of the process between create and start; the exec changes it
 
+SECCOMP_CACHE = ".seccomp"  # beside the containers: filters compiled for whichever of them
+
 _ID_PUNCTUATION = "_+-."
 
 
@@ -47,7 +49,7 @@ class State(Record):
     owner: int = 0  # the user ID of the creator
     pid: int = 0
     started: int = 0  # clock ticks after boot: with pid, the identity of the process
-    cgroup: dict[str, Any] = {}
+    cgroup: dict[str, str] = {}
     systemd_cgroup: bool = False
     cgroups_disabled: bool = False
     intel_rdt: str = ""
@@ -97,7 +99,7 @@ class Container:
         """Return the container's cgroup (see linux/cgroups.py)."""
         from podling.linux import cgroups
 
-        return cgroups.from_paths(self.state.cgroup)
+        return cgroups.from_paths(self.state.cgroup, systemd=self.state.systemd_cgroup)
 
     def is_alive(self) -> bool:
         """Tell whether the container's first process still runs; a zombie does not."""
@@ -124,7 +126,7 @@ class Container:
 
     def is_frozen(self) -> bool:
         """Tell whether the container's cgroup is frozen."""
-        return bool(self.state.cgroup) and bool(self.cgroup().is_frozen())
+        return bool(self.state.cgroup) and bool(self.cgroup().frozen())
 
     def signal(self, number: int) -> None:
         """Send a signal to the first process, which a recycled pid is not. Raise WrongState when it has ended."""
@@ -190,6 +192,8 @@ def load_all(root: str) -> list[Container]:
         return []
     found = []
     for name in names:
+        if name == SECCOMP_CACHE:
+            continue
         try:
             found.append(load(root, name))
         except (NotFound, InvalidArgument):
