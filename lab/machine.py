@@ -126,6 +126,7 @@ def leave_root(root: Path) -> None:
 def init(command: list[str]) -> int:
     """Be process 1: furnish the machine, run the command, reap all orphans until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Path("/proc/self/comm").write_text("init")
     furnish()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     child = subprocess.Popen(command, env=environment, preexec_fn=heed_interrupts).pid
