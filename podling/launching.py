@@ -18,6 +18,7 @@ def run(name: str) -> None:
     """Run one of the three programs on sys.argv and end the process with its status."""
     import gc
 
+    sys.argv[0] = os.path.realpath(sys.argv[0])  # programs that change directory find their siblings by it
     gc.disable()  # a verb lives for milliseconds; the monitor turns it on again
     from podling.programs import main_of
 
@@ -38,7 +39,7 @@ def run(name: str) -> None:
 
 def directory() -> str:
     """Return the directory of the launchers: that of the running one, else the interpreter's."""
-    own = os.path.realpath(sys.argv[0]) if sys.argv and sys.argv[0] else ""
-    if os.path.basename(own).startswith("podling"):
-        return os.path.dirname(own)
+    directory, name = os.path.split(sys.argv[0])
+    if name.startswith("podling") and directory.startswith("/"):
+        return directory
     return os.path.join(sys.prefix, "bin")

@@ -197,7 +197,7 @@ class Database:
         return None
 
     def gone(self) -> list[str]:
-        """Return the IDs of the containers that removed themselves and whose monitor's cgroup nobody has removed yet."""
+        """Return the IDs of the containers that removed themselves and whose monitor's cgroup is still there."""
         return [row[0] for row in self._rows("SELECT id FROM exit_codes WHERE swept = 0")]
 
     def mark_swept(self, container_id: str) -> None:

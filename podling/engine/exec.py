@@ -76,7 +76,7 @@ def _launch(settings: Settings, container: Container, options: ExecOptions) -> t
             extra_descriptors={number: number for number in range(3, 3 + options.preserve_fds)},
             preserved=options.preserve_fds,
             with_attach_pipe=True,
-            fork=start.monitor_fork(settings, container),
+            fork=start.monitor_fork(settings, container, first=False),
             working_directory=home,
         )
         monitor.release()

@@ -156,7 +156,7 @@ def _launch(settings: Settings, container: Container, ports: list[int], clock: C
         extra_descriptors=extra,
         preserved=preserved,
         with_attach_pipe=False,
-        fork=monitor_fork(settings, container),
+        fork=monitor_fork(settings, container, first=True),
     )
     clock.mark("fork the monitor")
     try:
@@ -203,8 +203,8 @@ def _monitor_arguments(settings: Settings, container: Container) -> list[str]:
     return arguments + chain.exit_command(settings, "container", "cleanup", config.id)
 
 
-def monitor_fork(settings: Settings, container: Container) -> Callable[[], int]:
-    """Return a fork into a cgroup for the monitor, so that the end of the caller's session does not take it along.
+def monitor_fork(settings: Settings, container: Container, *, first: bool) -> Callable[[], int]:
+    """Return a fork into a cgroup for a monitor, so that the end of the caller's session does not take it along.
 
     All that the chain forks is in there too, until the runtime moves the container's process: whoever finds a dead
     claimant knows what to kill.
@@ -212,7 +212,8 @@ def monitor_fork(settings: Settings, container: Container) -> Callable[[], int]:
     if container.config.cgroups in ("disabled", "no-conmon"):
         return os.fork
     cgroup = teardown.monitor_cgroup(settings, container)
-    cgroup.create()
+    if first:
+        cgroup.create()
     return cgroup.fork
 
 
