@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lab import images, inventory
+from lab import images, inventory, processes
 from lab.registry import Registry
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -178,23 +178,15 @@ class World:
             shutil.rmtree(path, ignore_errors=True)
 
     def processes(self) -> list[int]:
-        """Return the processes that have this world in their arguments, environment or mounts."""
-        mark = str(self.directory).encode()
-        found = []
-        for name in os.listdir("/proc"):
-            if not name.isdigit() or int(name) == os.getpid():
-                continue
-            for file in ("cmdline", "environ", "mountinfo"):
-                try:
-                    content = Path(f"/proc/{name}/{file}").read_bytes()
-                except OSError:
-                    continue
-                if file == "mountinfo" and os.readlink(f"/proc/{name}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
-                    continue
-                if mark in content:
-                    found.append(int(name))
-                    break
-        return found
+        """Return the processes of this world: by argument, environment or cgroup, and all that descend from one."""
+        marks = [str(self.directory).encode(), *(container_id.encode() for container_id in self._container_ids())]
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+        ours = {pid for pid in pids if any(mark in facts(pid) for mark in marks)}
+        return [pid for pid in pids if pid in ours or ours.intersection(processes.ancestors(pid))]
+
+    def _container_ids(self) -> set[str]:
+        places = [self.own_root / "containers", self.own_runroot / "containers", self.root / "overlay-containers"]
+        return {path.name for place in places for path in place.glob("?" * 64)}
 
     def kill_processes(self) -> None:
         """Kill what is left of this world's processes and wait until it is gone."""
@@ -216,6 +208,17 @@ class World:
                 points.append(point)
         for point in reversed(points):
             subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
+
+
+def facts(pid: int) -> bytes:
+    """Return what tells whose a process is: its arguments, environment and cgroups; nothing for one that is gone."""
+    content = b""
+    for name in ("cmdline", "environ", "cgroup"):
+        try:
+            content += Path(f"/proc/{pid}/{name}").read_bytes()
+        except OSError:
+            continue
+    return content
 
 
 def registries_conf(host: str) -> str:
