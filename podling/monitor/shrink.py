@@ -3,7 +3,8 @@
 A monitor forked from the engine keeps the engine's heap, one started by a foreign Podman the start-up's: 5 to 6 MB of
 private memory either way. A bare interpreter has 2.3. So after about a second, off the path of anybody who waits, the
 monitor packs itself up and goes on in `python3 -I -S IMAGE STATE`: IMAGE is one file of code objects, kept beside the
-sources, or in a memfd where that directory cannot be written; STATE is the number of a memfd.
+sources, or in a memfd where that directory cannot be written; STATE is the number of a memfd. Beside the image lies a
+link to the interpreter by the name of `conmon`: exec'd by that name, the process is never called otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from podling.linux.syscalls import memfd_create
 from podling.monitor import handover
 from podling.monitor.resident import Monitor
+from podling.monitor.title import NAME
 
 BASE = ("report", "loop", "clients", "control", "oom", "ending", "title")
 TOP = ("resident", "handover")
@@ -30,7 +32,8 @@ def shrink(monitor: Monitor, arguments: list[str]) -> None:
         for fd in (*monitor.descriptors(), *opened):
             os.set_inheritable(fd, True)
         python = os.path.realpath(sys.executable)
-        os.execve(python, [python, "-I", "-S", image, str(state), *arguments], os.environ)
+        line = [python, "-I", "-S", image, str(state), *arguments]
+        os.execve(_named_conmon(python, os.path.dirname(image)), line, os.environ)
     except (OSError, ValueError) as error:
         monitor.report.debug(f"cannot shrink: {error}")
     for fd in opened:
@@ -68,6 +71,19 @@ def _image(names: list[str], opened: list[int]) -> str:
     except OSError:
         return f"/proc/self/fd/{_memfd('image', content, opened)}"
     return kept
+
+
+def _named_conmon(python: str, directory: str) -> str:
+    link = os.path.join(directory, NAME)
+    try:
+        if os.path.lexists(link) and os.readlink(link) == python:
+            return link
+        staged = f"{link}.{os.getpid()}"
+        os.symlink(python, staged)
+        os.rename(staged, link)
+    except OSError:
+        return python
+    return link
 
 
 def _ends_with(path: str, tail: bytes) -> bool:

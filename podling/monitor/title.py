@@ -42,7 +42,7 @@ def _write(path: str, content: bytes, offset: int) -> None:
     fd = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC)
     try:
         if offset:  # comm cannot be sought
-            posix.lseek(fd, offset, posix.SEEK_SET)
+            posix.lseek(fd, offset, 0)
         posix.write(fd, content)
     finally:
         posix.close(fd)

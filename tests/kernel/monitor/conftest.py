@@ -157,7 +157,9 @@ class Caller:
 
     def await_shrunk(self, timeout_seconds: float = 15) -> None:
         """Wait until the monitor runs in its small interpreter."""
-        await_true(lambda: b"image" in maps(self.monitor) or "image" in fd_paths(self.monitor), timeout_seconds)
+        await_true(
+            lambda: b"libffi" not in maps(self.monitor) and "eventpoll" in fd_paths(self.monitor), timeout_seconds
+        )
 
     def close(self) -> None:
         """End whatever is left."""
