@@ -15,6 +15,7 @@ from __future__ import annotations
 import _signal
 import gc
 import os
+import sys
 
 from podling.errors import NotFound, reason
 
@@ -85,6 +86,7 @@ def start(
         raise NotFound(f'program "{path}" is not an executable file')
     mother = os.getpid()
     status = 127
+    _flush()  # or the child would print it again
     try:
         pid = fork()
         if pid:
@@ -98,6 +100,7 @@ def start(
         os.environ.clear()
         os.environ.update(environment)
         status = main_of(name)([path, *arguments], dict(environment))
+        _flush()
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 1
     except BaseException as error:
@@ -143,6 +146,14 @@ def place_descriptors(descriptors: Mapping[int, int]) -> None:
             syscalls.close_range(first, keep - 1)
         first = keep + 1
     syscalls.close_range(first)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue  # the reader has gone, or the stream was closed
 
 
 def _tell(line: str) -> None:
