@@ -141,7 +141,8 @@ def _end(pid: int, started: int) -> None:
             end = select.poll()
             end.register(pidfd, select.POLLIN)
             end.poll(_END_PATIENCE_MILLISECONDS)
-    except ProcessLookupError:
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)  # in case it was started by this very process
+    except (ProcessLookupError, ChildProcessError):
         pass
     finally:
         os.close(pidfd)
