@@ -13,6 +13,7 @@ Part of the resident monitor: it imports nothing but built-in modules.
 """
 
 import posix
+import select
 import time
 
 from podling.monitor.loop import EDGE, HANG_UP, READ, WRITE, Loop
@@ -99,6 +100,7 @@ class Clients:
         """Begin to serve, or go on where another instance left off."""
         if self.listener >= 0:
             self._loop.watch(self.listener, READ, self._accept)
+            self._accept(self.listener, READ)  # who came before a short life is over has a right to its output
         for client in self._clients.values():
             self._arm(client)
         if any(client.pending for client in self._clients.values()):
@@ -140,6 +142,12 @@ class Clients:
     # --- connections ---
 
     def _accept(self, fd: int, _events: int) -> None:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        while poll.poll(0):
+            self._accept_one(fd)
+
+    def _accept_one(self, fd: int) -> None:
         import _socket  # 80 kB that a container nobody attaches to never needs
 
         listener = _socket.socket(fileno=fd)

@@ -39,7 +39,8 @@ done
 command=$bundle/command
 [ "$verb" = exec ] && command=$process
 [ -e "$command" ] || { echo "no command for $id" >&2; exit 3; }
-setsid sh "$command" &
+exec 9<&0  # what runs in the background would have /dev/null
+setsid sh "$command" <&9 9<&- &
 printf %s $! > "$pid_file"
 """
 
@@ -51,7 +52,7 @@ class Caller:
         self.conmon = conmon
         self.directory = directory
         self.runtime = runtime
-        self.id = f"c{os.getpid()}x{abs(hash(str(directory))) % 10**10:010d}"
+        self.id = f"c{os.getpid()}x{abs(hash((str(directory), conmon))) % 10**10:010d}"
         self.bundle = directory / "bundle"
         self.log = directory / "ctr.log"
         self.exits = directory / "exits"
@@ -64,8 +65,9 @@ class Caller:
         self.start, self._start_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.monitor = -1
         self.pid = -1
+        self.extra: list[int] = []  # descriptors that the caller leaks
         self._pidfd = -1
-        self._process_file = -1
+        self._sockets: list[socket.socket] = []
         self._environment = dict(os.environ)
 
     def command(self, text: str) -> None:
@@ -87,7 +89,7 @@ class Caller:
         first = subprocess.Popen(
             [self.conmon, *arguments],
             env=self._environment,
-            pass_fds=ends,
+            pass_fds=(*ends, *self.extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -103,7 +105,10 @@ class Caller:
         out, err = first.communicate(timeout=20)
         if self.monitor_pidfile.exists():
             self.monitor = int(self.monitor_pidfile.read_text())
-            self._pidfd = os.pidfd_open(self.monitor)
+            try:
+                self._pidfd = os.pidfd_open(self.monitor)
+            except ProcessLookupError:
+                pass  # it was a short life
         return subprocess.CompletedProcess(first.args, first.returncode, out, err)
 
     def create(self, *more: str, log: str | None = None, environment: dict[str, str] | None = None) -> int:
@@ -125,20 +130,31 @@ class Caller:
 
     def attach(self) -> socket.socket:
         """Connect to the attach socket."""
-        client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        client = self.socket(socket.SOCK_SEQPACKET)
         parent = os.open(self.bundle, os.O_PATH)
         client.connect(f"/proc/self/fd/{parent}/attach")
         os.close(parent)
-        client.settimeout(20)
         return client
+
+    def socket(self, kind: int) -> socket.socket:
+        """Return a unix socket that is closed with the test."""
+        made = socket.socket(socket.AF_UNIX, kind)
+        made.settimeout(20)
+        self._sockets.append(made)
+        return made
 
     def wait(self, timeout_seconds: float = 20) -> None:
         """Wait until the monitor has ended."""
-        assert select.select([self._pidfd], [], [], timeout_seconds)[0], "the monitor is still there"
+        if self._pidfd >= 0:
+            self.wait_for(self._pidfd, timeout_seconds)
+
+    def wait_for(self, pidfd: int, timeout_seconds: float = 20) -> None:
+        """Wait until a process has ended."""
+        assert select.select([pidfd], [], [], timeout_seconds)[0], "it is still there"
 
     def has_ended(self) -> bool:
         """Tell whether the monitor has ended."""
-        return bool(select.select([self._pidfd], [], [], 0)[0])
+        return self._pidfd < 0 or bool(select.select([self._pidfd], [], [], 0)[0])
 
     def exit_code(self) -> int:
         """Return the exit code that was written down, once the monitor has ended."""
@@ -157,12 +173,12 @@ class Caller:
 
     def await_shrunk(self, timeout_seconds: float = 15) -> None:
         """Wait until the monitor runs in its small interpreter."""
-        await_true(
-            lambda: b"libffi" not in maps(self.monitor) and "eventpoll" in fd_paths(self.monitor), timeout_seconds
-        )
+        await_true(lambda: is_shrunk(self.monitor), timeout_seconds)
 
     def close(self) -> None:
         """End whatever is left."""
+        for end in (self.sync, self.start, self._sync_there, self._start_there, *self._sockets):
+            end.close()
         if self.runtime == RUNC:
             subprocess.run([RUNC, "delete", "--force", self.id], capture_output=True, timeout=20)
         for pid in (self.pid, self.monitor):
@@ -174,16 +190,15 @@ class Caller:
         if self._pidfd >= 0:
             self.wait()
             os.close(self._pidfd)
-        self.sync.close()
-        self.start.close()
 
 
-def maps(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/maps").read_bytes()
-
-
-def fd_paths(pid: int) -> str:
-    return " ".join(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+def is_shrunk(pid: int) -> bool:
+    """Tell whether a monitor of ours is in its second life: without ctypes, and listening again."""
+    try:
+        descriptors = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except FileNotFoundError:
+        return False  # it is being born again
+    return b"libffi" not in Path(f"/proc/{pid}/maps").read_bytes() and "anon_inode:[eventpoll]" in descriptors
 
 
 def await_true(condition: Callable[[], bool], timeout_seconds: float = 15) -> None:
