@@ -27,6 +27,7 @@ from podling.linux.netlink import (
 RTM_NEWLINK = 16
 RTM_DELLINK = 17
 RTM_GETLINK = 18
+RTM_SETLINK = 19
 RTM_NEWADDR = 20
 RTM_NEWROUTE = 24
 RTM_GETROUTE = 26
@@ -153,7 +154,7 @@ def set_ipv4_settings(index: int, settings: dict[int, int]) -> Message:
 def set_hairpin(index: int) -> Message:
     """Let a port of a bridge send frames back where they came from."""
     body = _link_header(index, family=AF_BRIDGE) + nested(IFLA_PROTINFO, attribute(IFLA_BRPORT_MODE, b"\1"))
-    return Message(RTM_NEWLINK, 0, body, "set hairpin mode on the host end")
+    return Message(RTM_SETLINK, 0, body, "set hairpin mode on the host end")
 
 
 def delete_link(name: str) -> Message:

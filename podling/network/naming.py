@@ -38,7 +38,7 @@ def is_wanted(network: Network) -> bool:
 
 def ensure(networks: NetworkStore, network: Network) -> bool:
     """Start the network's resolver unless it runs; tell whether it was started. The bridge is up."""
-    lock = _lock(networks, network.name)
+    lock = Lock(_file(networks, network.name))
     if not lock.try_acquire():
         return False
     sockets: list[_socket] = []
@@ -57,31 +57,29 @@ def ensure(networks: NetworkStore, network: Network) -> bool:
 
 def is_running(networks: NetworkStore, network_name: str) -> bool:
     """Tell whether a network's resolver runs."""
-    try:
-        pid, started = (
-            int(word) for word in processes.read_small(f"{networks.run_dir}/resolvers/{network_name}").split()
-        )
-    except (FileNotFoundError, ValueError):
-        return False
-    return processes.is_alive(pid, started)
+    process = _process(networks, network_name)
+    return process is not None and processes.is_alive(*process)
 
 
 def stop(networks: NetworkStore, network_name: str) -> None:
     """End a network's resolver and wait until it has ended; none is fine."""
-    path = f"{networks.run_dir}/resolvers/{network_name}"
+    process = _process(networks, network_name)
+    if process:
+        _end(*process)
+    files.unlink_if_there(_file(networks, network_name))
+
+
+def _file(networks: NetworkStore, network_name: str) -> str:
+    return f"{networks.run_dir}/resolvers/{network_name}"
+
+
+def _process(networks: NetworkStore, network_name: str) -> tuple[int, int] | None:
+    """Return the pid and start time of the resolver that was started last."""
     try:
-        pid, started = (int(word) for word in processes.read_small(path).split())
+        pid, started = processes.read_small(_file(networks, network_name)).split()
+        return int(pid), int(started)
     except (FileNotFoundError, ValueError):
-        return
-    _end(pid, started)
-    files.unlink_if_there(path)
-
-
-def _lock(networks: NetworkStore, network_name: str) -> Lock:
-    directory = f"{networks.run_dir}/resolvers"
-    if not os.path.isdir(directory):
-        os.makedirs(directory, mode=0o755, exist_ok=True)
-    return Lock(f"{directory}/{network_name}")
+        return None
 
 
 def _listen(gateway: str, kind: int) -> _socket:

@@ -6,7 +6,8 @@
       default.json           interface and subnet of a private default network
       leases/NAME.json       who has which address (leases.py)
       cursors/NAME           where the next free address is looked for
-      locks/                 flock files, one per network
+      resolvers/NAME         who answers for its names (naming.py)
+      locks/NAME.lock        flock files
 
 The default network of the default run directory is the bridge `podling0`. Any other run directory gets an interface
 name and a subnet of its own, so that two roots on one host never share a bridge by accident.
@@ -157,10 +158,11 @@ class NetworkStore:
 
     def lock(self, name: str) -> Lock:
         """Return the lock of a network; one whose name begins with a dot is no network's."""
-        path = f"{self.run_dir}/locks/{name}"
-        if not os.path.isdir(os.path.dirname(path)):
-            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        return Lock(path)
+        directory = f"{self.run_dir}/locks"
+        if not os.path.isdir(directory):
+            for place in ("leases", "cursors", "resolvers", "locks"):
+                os.makedirs(f"{self.run_dir}/{place}", mode=0o755, exist_ok=True)
+        return Lock(f"{directory}/{name}.lock")
 
     def runtime_file(self, place: str, name: str) -> str:
         """Return a file of the run directory: `place` is leases or cursors."""
