@@ -51,9 +51,12 @@ def wait_for(settings: Settings, container_id: str, verb: str, *, timeout_second
     pause_seconds = 0.0005
     give_up = time.monotonic() + timeout_seconds
     while True:
-        container = try_claim(settings, container_id, verb)
-        if container.state.claimed_by == os.getpid():
-            return container
+        with database.read(settings) as db:  # a reader holds nobody up, not even the claimant that is about to let go
+            container = db.container(container_id)
+        if not is_claimed(container.state):
+            container = try_claim(settings, container_id, verb)
+            if container.state.claimed_by == os.getpid():
+                return container
         if time.monotonic() > give_up:
             state = container.state
             raise Unavailable(

@@ -63,7 +63,7 @@ def finish(settings: Settings, container: Container, *, remove: bool = False, mo
     if remove or container.config.remove:
         from podling.engine.remove import dismantle
 
-        dismantle(settings, container, volumes=True, exit_code=container.state.exit_code)
+        dismantle(settings, container, volumes=True, by_monitor=monitor_is_ours)
         return False
     teardown.take_down(settings, container)
     return wants_restart(container)

@@ -53,8 +53,7 @@ def make(settings: Settings, options: CreateOptions, verb: str, clock: Clock | N
         clock.mark("write the row")
     try:
         _make_layer(settings, container)
-        container.state.status = Status.CREATED
-        claims.save(settings, container)
+        container.state.status = Status.CREATED  # in the row with the next step: as long as it is claimed, it is undone
     except BaseException:
         undo(settings, container)
         raise

@@ -1,7 +1,7 @@
 """Finishing what a killed process left. Every mutating verb begins here; reading verbs never come here.
 
     dead claimant of "create" or "run", not running yet   its command never ended: the container goes
-    status "removing"                                     the removal is finished
+    dead claimant of "remove"                             the removal is finished
     dead claimant of anything else                        taken down; at rest again
     running, and the boot ID has changed                  everything that ran is gone: Exited, or Created
     running, monitor and process dead                     recorded with its exit code, or with -1
@@ -14,11 +14,12 @@ The common case is one query that returns nothing.
 from __future__ import annotations
 
 import os
+import time
 
-from podling.engine import claims, database, paths
+from podling.engine import claims, database, paths, teardown
 from podling.engine.container import Status
 from podling.errors import NotFound
-from podling.linux import processes
+from podling.linux import files, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from podling.engine.options import Settings
 
 _UNFINISHED = (Status.CREATING, Status.CREATED, Status.INITIALIZED)
+_EXIT_FILE_KEPT_SECONDS = 300
 _AT_REST = (Status.CREATED, Status.EXITED)
 
 
@@ -33,30 +35,36 @@ def recover(settings: Settings) -> None:
     """Settle every container whose claimant, monitor or boot is gone; sweep what no row owns."""
     with database.read(settings) as db:
         unsettled = db.unsettled()
-        gone = db.gone()
     if unsettled:
         boot_id = processes.boot_id(settings.boot_id_path)
         for container in unsettled:
             if needs_settling(settings, container, boot_id):
                 settle(settings, container.id, boot_id)
-    for container_id in gone:
-        _sweep_monitor_cgroup(settings, container_id)
+    _sweep_exits(settings)
     from podling.store.store import Store
 
     Store(settings.root, settings.runroot).sweep_staging()
 
 
-def _sweep_monitor_cgroup(settings: Settings, container_id: str) -> None:
-    """Remove the cgroup of a monitor whose container removed itself with nobody waiting: it could not leave it."""
-    from podling.linux import cgroups
+def _sweep_exits(settings: Settings) -> None:
+    """Look after containers that removed themselves: nobody could remove the cgroup of a monitor that was at work.
 
-    path = paths.monitor_cgroup(settings, container_id)
-    cgroup = cgroups.manager(path, container_id, systemd=settings.cgroup_manager == "systemd")
-    if cgroup.processes():
+    Their exit files stay for some minutes, for whoever waits for them.
+    """
+    directory = paths.exit_directory(settings)
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
         return
-    cgroup.remove()
-    with database.write(settings) as db:
-        db.mark_swept(container_id)
+    if not names:
+        return
+    with database.read(settings) as db:
+        known = db.container_ids()
+    for container_id in names:
+        if container_id not in known:
+            teardown.remove_cgroup_if_empty(paths.monitor_cgroup(settings, container_id), settings)
+            if time.time() - os.stat(f"{directory}/{container_id}").st_mtime > _EXIT_FILE_KEPT_SECONDS:
+                files.unlink_if_there(f"{directory}/{container_id}")
 
 
 def needs_settling(settings: Settings, container: Container, boot_id: str) -> bool:
@@ -68,7 +76,7 @@ def needs_settling(settings: Settings, container: Container, boot_id: str) -> bo
         return True
     if state.claimed_by:
         return False  # this process is at work on it
-    if state.status in (Status.CREATING, Status.REMOVING) or state.boot_id != boot_id:
+    if state.status == Status.CREATING or state.boot_id != boot_id:
         return True
     if not os.path.exists(paths.bundle(settings, container.id)):
         return True
@@ -108,11 +116,11 @@ def _take_over(settings: Settings, container_id: str, boot_id: str) -> Container
 
 
 def _finish(settings: Settings, container: Container, boot_id: str) -> bool:
-    from podling.engine import cleanup, remove, teardown
+    from podling.engine import cleanup, remove
 
     state = container.state
     began_here = state.claimed_for in ("create", "run") and state.status in _UNFINISHED
-    if began_here or state.status in (Status.CREATING, Status.REMOVING):
+    if began_here or state.claimed_for == "remove" or state.status == Status.CREATING:
         remove.dismantle(settings, container, volumes=began_here or container.config.remove)
         return False
     if state.status in _AT_REST:

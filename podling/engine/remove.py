@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 from podling.engine import claims, database, paths, recover, stop, teardown
 from podling.engine.container import Status
@@ -85,15 +84,12 @@ def _dependents(settings: Settings, container: Container) -> list[Container]:
     return [other for other in everyone if container.id in other.config.requires]
 
 
-def dismantle(settings: Settings, container: Container, *, volumes: bool, exit_code: int | None = None) -> None:
+def dismantle(settings: Settings, container: Container, *, volumes: bool, by_monitor: bool = False) -> None:
     """Remove a claimed container, whatever state it is in: resources, then the row.
 
-    `exit_code` is kept for whoever still waits for the container.
+    Where its monitor asks for it, the monitor and the exit file stay: somebody may be waiting for both.
     """
-    if container.state.status != Status.REMOVING:
-        container.state.status = Status.REMOVING
-        claims.save(settings, container)
-    if exit_code is None:
+    if not by_monitor:
         teardown.kill_monitor(settings, container)
     teardown.take_down(settings, container)
     _remove_from_disk(settings, container)
@@ -101,9 +97,9 @@ def dismantle(settings: Settings, container: Container, *, volumes: bool, exit_c
         from podling.engine import volumes as volume_store
 
         volume_store.remove_anonymous(settings, container.config)
+    if not by_monitor:
+        files.unlink_if_there(paths.exit_file(settings, container.id))
     with database.write(settings) as db:
-        if exit_code is not None:
-            db.keep_exit_code(container.id, exit_code, time.time_ns())
         db.delete(container.id)
 
 

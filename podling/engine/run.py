@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from podling.engine import attach, create, database, kill, paths, start, teardown, wait
+from podling.engine import attach, create, kill, paths, start, teardown, wait
 from podling.engine.clock import Clock
 from podling.errors import PodlingError
-from podling.linux import processes
+from podling.linux import files, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,7 +136,6 @@ def stay(settings: Settings, container: Container, session: attach.Session, cloc
         teardown.await_monitor(settings, container, monitor)
     code = wait.exit_code_of(settings, container)
     if container.config.remove:
-        with database.write(settings) as db:
-            db.forget_exit_code(container.id)
+        files.unlink_if_there(paths.exit_file(settings, container.id))
     clock.mark("wait for the cleanup")
     return code

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from podling.engine import bundle, chain, claims, find, networking, paths, recover, teardown
+from podling.engine import bundle, chain, claims, find, hostfiles, networking, paths, recover, teardown
 from podling.engine.clock import Clock
 from podling.engine.container import Status, check_transition
 from podling.errors import PodlingError, WrongState
@@ -64,6 +64,7 @@ def bring_up(settings: Settings, container: Container, clock: Clock) -> None:
     The claim is held by the caller. What was made is taken down again if anything fails.
     """
     descriptors: list[int] = []
+    files.unlink_if_there(paths.exit_file(settings, container.id))
     before = container.state.status
     try:
         descriptors = networking.reserve_ports(container)
@@ -163,6 +164,7 @@ def _launch(settings: Settings, container: Container, ports: list[int], clock: C
         monitor.release()
         if config.networks:
             container.state.network_status = networking.connect(settings, container)
+            hostfiles.complete(settings, container)
             clock.mark("set the network up")
         monitor.wait_for_fork()
         message = monitor.receive(monitor.sync)

@@ -76,9 +76,14 @@ def await_monitor(settings: Settings, container: Container, monitor: int) -> Non
     processes.await_end(monitor)
     os.close(monitor)
     if container.config.cgroups not in ("disabled", "no-conmon"):
-        cgroup = monitor_cgroup(settings, container)
-        if not cgroup.processes():  # an exec session's monitor may still be there
-            cgroup.remove()
+        remove_cgroup_if_empty(paths.monitor_cgroup(settings, container.id), settings)
+
+
+def remove_cgroup_if_empty(path: str, settings: Settings) -> None:
+    """Remove a cgroup unless something lives in it, such as the monitor of an exec session."""
+    cgroup = cgroups.manager(path, "", systemd=settings.cgroup_manager == "systemd")
+    if not cgroup.processes():
+        cgroup.remove()
 
 
 def take_down_network(settings: Settings, container: Container) -> None:
@@ -106,7 +111,6 @@ def unmount(settings: Settings, container: Container) -> None:
 
 
 def clear_bundle(settings: Settings, container_id: str) -> None:
-    """Remove the bundle and the monitor's persist directory; a next start writes them anew."""
+    """Remove the bundle and the monitor's persist directory; a next start writes them anew. The exit file stays."""
     files.remove_tree(paths.bundle(settings, container_id))
     files.remove_tree(paths.persist_directory(settings, container_id))
-    files.unlink_if_there(paths.exit_file(settings, container_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from podling.engine import database
-from podling.engine.cleanup import UNKNOWN_EXIT_CODE, read_exit_code
+from podling.engine.cleanup import read_exit_code
 from podling.engine.container import Status
 from podling.errors import NotFound
 from podling.linux import processes
@@ -80,6 +80,5 @@ def exit_code_of(settings: Settings, container: Container) -> int:
 
 
 def _kept(settings: Settings, container_id: str) -> int:
-    with database.read(settings) as db:
-        code = db.exit_code(container_id)
-    return UNKNOWN_EXIT_CODE if code is None else code
+    """Return the exit code of a container that removed itself: its exit file stays for some minutes."""
+    return read_exit_code(settings, container_id)

@@ -149,9 +149,23 @@ def test_releasing_a_claim_on_a_removed_container_does_not_bring_it_back(tmp_pat
         db.container(container.id)
 
 
-def test_every_state_can_be_removed_and_none_leaves_removing() -> None:
-    for status in TRANSITIONS:
-        if status != Status.REMOVING:
-            check_transition("x", status, Status.REMOVING)
-        with pytest.raises(WrongState, match='"x" is removing'):
-            check_transition("x", Status.REMOVING, status)
+def test_a_container_runs_only_after_its_chain_stands() -> None:
+    for status, following in TRANSITIONS.items():
+        if status not in (Status.INITIALIZED, Status.PAUSED, Status.STOPPING):
+            assert Status.RUNNING not in following
+            with pytest.raises(WrongState, match=f'"x" is {status}'):
+                check_transition("x", status, Status.RUNNING)
+
+
+def test_closing_leaves_a_small_log_and_folds_in_a_large_one(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    log = Path(settings.root, "podling.db-wal")
+    sizes = []
+    for number in range(1, 200):
+        with database.write(settings) as db:
+            db.insert(container_named(f"c{number}", number))
+        sizes.append(log.stat().st_size if log.exists() else 0)
+    assert 0 < sizes[5] < sizes[10], "a commit alone does not fold the log in"
+    assert 0 in sizes, "a large log is folded in"
+    with database.read(settings) as db:
+        assert len(db.container_ids()) == 199
