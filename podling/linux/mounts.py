@@ -54,8 +54,9 @@ PROPAGATIONS = {
     "unbindable": syscalls.MS_UNBINDABLE,
 }
 _SUPERBLOCK_FLAGS = ("sync", "dirsync", "mand", "lazytime", "iversion")
+_KNOWN_DEFAULTS = ("defaults", "async", "nomand", "noiversion", "nolazytime", "silent", "loud")
 _MEANINGLESS = (
-    *("defaults", "async", "nomand", "noiversion", "nolazytime", "silent", "loud"),
+    *_KNOWN_DEFAULTS,
     *("auto", "noauto", "user", "nouser", "_netdev", "nofail", "z", "Z", "U", "idmap", "ridmap"),
 )
 _LONGEST_STRING = 255  # of fsconfig(2)
@@ -184,3 +185,10 @@ def propagation_of(name: str) -> tuple[int, bool]:
     if bare not in PROPAGATIONS:
         raise InvalidArgument(f'unknown mount propagation "{name}"')
     return PROPAGATIONS[bare], bare != name
+
+
+def known_options() -> list[str]:
+    """Return the mount options that have a meaning of their own, file systems' parameters aside."""
+    recursive = [f"r{name}" for name in (*_ATTRIBUTES, *PROPAGATIONS)]
+    plain = (*_ATTRIBUTES, *PROPAGATIONS, *_SUPERBLOCK_FLAGS, *_KNOWN_DEFAULTS)
+    return sorted({*plain, *recursive, "bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap"})

@@ -45,18 +45,13 @@ def connect(path: str) -> int:
     return connection.detach()
 
 
-def open_pair(root: Root | None, devpts: int, process: dict[str, Any]) -> tuple[int, int]:
-    """Return the master and slave of a new terminal in a devpts, or in the one below the root's /dev/pts.
-
-    Without a root the caller is inside the container already.
-    """
+def open_pair(root: int, devpts: int, process: dict[str, Any]) -> tuple[int, int]:
+    """Return the master and slave of a new terminal in a devpts, or in the one at the /dev/pts of a root fd."""
     flags = os.O_RDWR | os.O_NOCTTY
     if devpts >= 0:
         master = syscalls.openat2(devpts, "ptmx", flags, syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS)
-    elif root is not None:
-        master = root.open("/dev/pts/ptmx", flags)
     else:
-        master = os.open("/dev/ptmx", flags | os.O_CLOEXEC)
+        master = syscalls.open_in_root(root, "/dev/pts/ptmx", flags)
     if syscalls.filesystem_type(master) != syscalls.DEVPTS_SUPER_MAGIC:
         raise PodlingError("/dev/pts of the container is not a devpts")
     fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))

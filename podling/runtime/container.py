@@ -52,6 +52,7 @@ class State(Record):
     cgroup: dict[str, str] = {}
     systemd_cgroup: bool = False
     cgroups_disabled: bool = False
+    no_new_keyring: bool = False
     intel_rdt: str = ""
 
 

@@ -61,7 +61,7 @@ def create(context: Context, options: dict[str, Any], container_id: str) -> tupl
     manager = None
     birth = None
     try:
-        manager = _record(context, made, config)
+        manager = _record(context, options, made, config)
         plan = _plan(context, options, made, config)
         _make_cgroup(manager)
         birth = launch.start_init(plan, manager)
@@ -93,7 +93,7 @@ def load_config(options: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _record(context: Context, made: Container, config: dict[str, Any]) -> cgroups.Manager:
+def _record(context: Context, options: dict[str, Any], made: Container, config: dict[str, Any]) -> cgroups.Manager:
     """Write down what is about to be made, the cgroups above all."""
     manager = cgroups.manager(
         config["linux"].get("cgroupsPath") or "",
@@ -109,6 +109,7 @@ def _record(context: Context, made: Container, config: dict[str, Any]) -> cgroup
     state.owner = os.geteuid()
     state.cgroup = manager.paths()
     state.systemd_cgroup, state.cgroups_disabled = context.systemd_cgroup, context.cgroups_disabled
+    state.no_new_keyring = options["no-new-keyring"]
     made.save()
     made.save_config(dumps(config), launch.seccomp_program(config, os.path.join(context.root, container.SECCOMP_CACHE)))
     return manager

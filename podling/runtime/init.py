@@ -301,7 +301,7 @@ def _open_terminal(plan: Plan, root: Root, devpts: int) -> int:
     if not process.get("terminal"):
         return -1
     try:
-        master, slave = console.open_pair(root, devpts, process)
+        master, slave = console.open_pair(root.fd, devpts, process)
     except OSError as error:
         raise PodlingError("cannot make a terminal") from error
     console.cover_dev_console(root, slave)

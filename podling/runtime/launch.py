@@ -222,23 +222,40 @@ def plan_for(container: Container, config: dict[str, Any], state: dict[str, Any]
 def start_init(plan: init.Plan, cgroup: cgroups.Manager) -> Birth:
     """Fork init into the cgroup. The caller's own namespaces are as before, whatever happens."""
     here, there = handshake.pair()
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    us = os.getpid()
+    own = OwnPidNamespace()
     try:
         if "user" not in plan.kinds():
             init.enter_for_children(plan)
-        pid = cgroup.fork()
-    except BaseException as error:
-        if os.getpid() != us:
-            there.send(handshake.FAILED, f"cannot enter the cgroup: {reason(error)}")
-            os._exit(1)
-        raise
-    if pid == 0:
-        here.close()
-        init.main(plan, there)
+        pid = fork_into(cgroup, there)
+        if pid == 0:
+            here.close()
+            init.main(plan, there)
+    finally:
+        own.restore()
     there.close()
-    if plan.kinds() & {"pid"}:
-        syscalls.setns(own, syscalls.CLONE_NEWPID)
-    os.close(own)
     return Birth(pid, here, plan)
+
+
+class OwnPidNamespace:
+    """The pid namespace that our children are born in, to be restored after a fork into another."""
+
+    def __init__(self) -> None:
+        self.fd = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
+    def restore(self) -> None:
+        """Let the next child be born beside us again."""
+        syscalls.setns(self.fd, syscalls.CLONE_NEWPID)
+        os.close(self.fd)
+
+
+def fork_into(cgroup: cgroups.Manager, there: handshake.Channel) -> int:
+    """Fork a process that is in the cgroup and cannot be looked into; return as os.fork does."""
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    us = os.getpid()
+    try:
+        return cgroup.fork()
+    except BaseException as error:
+        if os.getpid() == us:
+            raise PodlingError("cannot make a process in the cgroup") from error
+        there.send(handshake.FAILED, f"cannot enter the cgroup: {reason(error)}")
+        os._exit(1)
