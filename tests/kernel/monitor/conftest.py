@@ -58,7 +58,7 @@ class Caller:
         self.exits = directory / "exits"
         self.persist = directory / "persist"
         for path in (self.bundle, self.exits, self.persist):
-            path.mkdir(exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
         self.pidfile = directory / "pidfile"
         self.monitor_pidfile = directory / "conmon.pid"
         self.sync, self._sync_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -82,9 +82,16 @@ class Caller:
         line += ["-l", f"k8s-file:{self.log}" if log is None else log, "--log-level", "warning"]
         return [*line, "--conmon-pidfile", str(self.monitor_pidfile), *more]
 
-    def run(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, environment: dict[str, str] | None = None, attach_pipe: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         """Start conmon, let it go on, and return what its first process said."""
-        ends = (self._sync_there.fileno(), self._start_there.fileno())
+        ends = [self._sync_there.fileno(), self._start_there.fileno()]
+        if attach_pipe:
+            self._attach_pipe, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._sockets += [self._attach_pipe, there]
+            ends.append(there.fileno())
+            self._environment["_OCI_ATTACHPIPE"] = str(there.fileno())
         self._environment |= {"_OCI_SYNCPIPE": str(ends[0]), "_OCI_STARTPIPE": str(ends[1])} | (environment or {})
         first = subprocess.Popen(
             [self.conmon, *arguments],
@@ -122,8 +129,15 @@ class Caller:
 
     def answer(self) -> dict[str, Any]:
         """Return the next answer of the sync pipe."""
-        self.sync.settimeout(20)
-        text = self.sync.recv(65536)
+        return self._answer(self.sync)
+
+    def attach_answer(self) -> dict[str, Any]:
+        """Return what comes when the attach socket of an exec session is there."""
+        return self._answer(self._attach_pipe)
+
+    def _answer(self, pipe: socket.socket) -> dict[str, Any]:
+        pipe.settimeout(20)
+        text = pipe.recv(65536)
         assert text.endswith(b"\n"), text
         answer: dict[str, Any] = json.loads(text)
         return answer
@@ -164,7 +178,7 @@ class Caller:
 
     def lines(self) -> list[tuple[str, str, str]]:
         """Return the log's lines as stream, F or P, text."""
-        rows = [line.split(" ", 3) for line in self.log.read_text().splitlines()]
+        rows = [line.split(" ", 3) for line in self.log.read_bytes().decode().split("\n")[:-1]]
         return [(row[1], row[2], row[3]) for row in rows]
 
     def text(self) -> str:
