@@ -18,6 +18,7 @@ SYNOPSIS = ""
 OPTIONS = ("bundle,b=DIR", "rootless")
 
 _CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+_MASKED = "acpi asound kcore keys latency_list timer_list timer_stats sched_debug scsi"
 _NO_EXEC = ["nosuid", "noexec", "nodev"]
 
 
@@ -56,8 +57,7 @@ def example(*, rootless: bool) -> dict[str, Any]:
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
             "namespaces": [{"type": kind} for kind in kinds],
-            "maskedPaths": _proc("acpi asound kcore keys latency_list timer_list timer_stats sched_debug scsi")
-            + ["/sys/firmware"],
+            "maskedPaths": ["/sys/firmware", *_proc(_MASKED)],
             "readonlyPaths": _proc("bus fs irq sys sysrq-trigger"),
         },
     }
