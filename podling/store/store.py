@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from podling.store.staging import Staging
 
 
+class Gone(Unavailable):
+    """What a pull counted on, because it was there, has been removed meanwhile."""
+
+
 class Store:
     """The store under one root. Making one opens nothing; directories appear when something is put into them."""
 
@@ -88,7 +92,7 @@ class Store:
         """Commit what a pull has staged, and its entry: `blobs` by digest, layers by chain ID, to their staged paths.
 
         Durable when it returns. What exists already is left as it is. The name is taken from the image that had it.
-        Raise Unavailable, changing nothing, where a layer or blob that was there when the pull began is gone again.
+        Raise Gone, changing nothing, where a layer or blob that was there when the pull began is there no more.
         """
         staging.sync()
         with self.lock():
@@ -109,10 +113,10 @@ class Store:
     def _refuse_gaps(self, entry: Entry, blobs: Mapping[str, str], staged: Mapping[str, str]) -> None:
         for chain_id in entry.layers:
             if chain_id not in staged and not self.has_layer(chain_id):
-                raise Unavailable(f"layer {chain_id} was removed meanwhile")
+                raise Gone(f"layer {chain_id} was removed meanwhile")
         for digest in (entry.digest, "sha256:" + entry.image_id):
             if digest not in blobs and not self.has_blob(digest):
-                raise Unavailable(f"blob {digest} was removed meanwhile")
+                raise Gone(f"blob {digest} was removed meanwhile")
 
     def tag(self, name_or_id: str, name: str) -> None:
         """Give an image one more name, which is normalized; another image that had it loses it."""
