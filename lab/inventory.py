@@ -29,9 +29,20 @@ from typing import Any
 Inventory = dict[str, set[str]]
 
 # What is made on first use and stays on purpose: databases, caches, lock files, what tells that an engine was here.
-LASTING_SUFFIXES = (".db", ".db-wal", ".db-shm", ".lock", ".lck", "configuration.json", "events.log", "libpod/alive")
+LASTING_SUFFIXES = (
+    ".db",
+    ".db-wal",
+    ".db-shm",
+    ".lock",
+    ".lck",
+    "configuration.json",
+    "events.log",
+    "/secrets",
+    "volatile-true",
+)
 LASTING_MOUNTS = ("/root/overlay", "/run/netns")  # Podman's own
 LASTING_CGROUPS = ("libpod_parent", "conmon")
+PASSING = ("processes", "namespaces", "locks")
 SETTLE_SECONDS = 5.0
 
 
@@ -126,8 +137,8 @@ def files(roots: Iterable[Path]) -> set[str]:
             if "layers" in Path(relative).parts[:-1] or Path(relative).name in ("merged", "diff"):
                 directories.clear()
                 continue
-            found.update(os.path.join(directory, name) for name in directories)
-            found.update(os.path.join(directory, name) for name in names if not name.endswith(LASTING_SUFFIXES))
+            paths = (os.path.join(directory, name) for name in [*directories, *names])
+            found.update(path for path in paths if not path.endswith(LASTING_SUFFIXES))
     return found
 
 
@@ -146,11 +157,12 @@ def take(roots: Iterable[Path] = ()) -> Inventory:
 
 
 def differences(before: Inventory, after: Inventory) -> list[str]:
-    """Return what was added and what was lost, a line each."""
+    """Return what was added and what was lost, a line each. Of what passes by itself only what was added."""
     lines = []
     for part, had in before.items():
         lines += [f"{part}: + {line}" for line in sorted(after[part] - had)]
-        lines += [f"{part}: - {line}" for line in sorted(had - after[part])]
+        if part not in PASSING:
+            lines += [f"{part}: - {line}" for line in sorted(had - after[part])]
     return lines
 
 

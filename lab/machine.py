@@ -99,6 +99,7 @@ def mount(kind: str, path: Path, options: str = "") -> None:
 
 def furnish() -> None:
     """Mount what a machine has, as seen from the new namespaces, and raise the loopback link."""
+    forget_others()
     layout = hierarchies()
     mount("sysfs", Path("/sys"))
     if not any(hierarchy.path == CGROUPS for hierarchy in layout):
@@ -112,6 +113,14 @@ def furnish() -> None:
     Path("/run/lock").mkdir()
     subprocess.run(["mount", "--make-rshared", "/"], check=True)  # as systemd leaves it, for peers in here alone
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def forget_others() -> None:
+    """Unmount the copies of what other engines on the host have mounted: they would come and go with theirs."""
+    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+        point, kind = line.split()[4], line.partition(" - ")[2].split()[0]
+        if kind in ("overlay", "tmpfs", "nsfs", "proc") and point.startswith(("/tmp/", "/var/tmp/", "/var/lib/")):
+            subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
 
 
 def leave_root(root: Path) -> None:

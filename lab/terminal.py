@@ -113,6 +113,20 @@ class Terminal:
             select.select([], [self.master], [], TIMEOUT_SECONDS)
             data = data[os.write(self.master, data) :]
 
+    def press(self, *keys: str) -> None:
+        """Write keys one at a time, each once the process has read the one before, as it reads a person's."""
+        slave = os.open(self.name, os.O_RDONLY | os.O_NOCTTY)
+        try:
+            for key in keys:
+                self.type(key)
+                deadline = time.monotonic() + TIMEOUT_SECONDS
+                while struct.unpack("i", fcntl.ioctl(slave, termios.FIONREAD, b"\0" * 4))[0]:
+                    os.sched_yield()  # nothing can be polled for: a terminal does not tell that its input was read
+                    if time.monotonic() > deadline:
+                        raise TimedOut(f"key {key!r} was not read within {TIMEOUT_SECONDS} s")
+        finally:
+            os.close(slave)
+
     def expect(self, pattern: str, timeout_seconds: float = TIMEOUT_SECONDS) -> re.Match[bytes]:
         """Read until a regular expression matches what came since the last match; return the match."""
         compiled = re.compile(pattern.encode(), re.DOTALL | re.MULTILINE)
