@@ -133,10 +133,11 @@ class Store:
                 raise NotFound(f"{name}: tag not known")
             index.write(self.images_path, _without_name(entries, name))
 
-    def remove_image(self, image_id: str) -> list[str]:
-        """Remove an image under all its names, and what nothing needs any more; return the digests of those blobs.
+    def remove_image(self, image_id: str, *, guard: Callable[[], None] | None = None) -> list[str]:
+        """Remove an image under all its names, and what nothing needs any more; return what went of that.
 
-        Whether a container uses it is the caller's to ask; the layers that a container stands on stay. Raise NotFound.
+        `guard` may refuse, by raising: it is called under the store's lock, while no container can be given a root on
+        the image. The layers that a container stands on stay in any case. Raise NotFound.
         """
         from podling.store import garbage
         from podling.store.staging import Staging
@@ -146,6 +147,8 @@ class Store:
             remaining = [entry for entry in entries if entry.image_id != image_id]
             if len(remaining) == len(entries):
                 raise NotFound(f"{image_id}: image not known")
+            if guard is not None:
+                guard()
             index.write(self.images_path, remaining)
             return garbage.discard_unreferenced(self, staging)
 
