@@ -55,7 +55,7 @@ def read_facts(settings: Settings, container: Container, rootfs: str, namespace_
     """Read everything that the specification depends on beside the config."""
     config = container.config
     accounts = read_accounts(config, rootfs)
-    account = accounts.find(config.user)
+    account = find_account(config, accounts)
     bounding, may_raise_limits = read_capabilities()
     files = hostfiles.write(settings, container, rootfs)
     files.update(_shared_memory(settings, config))
@@ -93,6 +93,14 @@ def read_accounts(config: ContainerConfig, rootfs: str) -> users.Accounts:
     passwd = mounted.get("/etc/passwd") or (f"{etc}/passwd" if etc else None)
     group = mounted.get("/etc/group") or (f"{etc}/group" if etc else None)
     return users.Accounts(rootfs, passwd_path=passwd, group_path=group)
+
+
+def find_account(config: ContainerConfig, accounts: users.Accounts) -> users.Account:
+    """Return who the container's processes are; a number without an entry has the working directory for a home."""
+    account = accounts.find(config.user)
+    if not account.name and config.user and config.passwd:
+        account.home = config.working_directory
+    return account
 
 
 def read_capabilities() -> tuple[list[str], bool]:

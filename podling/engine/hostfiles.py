@@ -19,6 +19,7 @@ import os
 from podling.engine import paths
 from podling.errors import InvalidArgument
 from podling.linux import files
+from podling.oci import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,14 +57,22 @@ def write(settings: Settings, container: Container, rootfs: str) -> dict[str, st
     return made
 
 
-def complete(settings: Settings, container: Container, rootfs: str) -> None:
+def complete(settings: Settings, container: Container) -> None:
     """Write hosts and resolv.conf again, now that the addresses in `container.state.network_status` are known."""
     home = paths.bundle(settings, container.id)
+    peers = _peer_rows(peers_of(_neighbours(settings, container), container, _named_networks(settings, container)))
     with _locked(settings, container.id):
         if os.path.exists(f"{home}/resolv.conf"):
             rewrite(f"{home}/resolv.conf", resolv_conf(settings, container))
         if os.path.exists(f"{home}/hosts"):
-            rewrite(f"{home}/hosts", hosts(settings, container, rootfs))
+            rewrite(f"{home}/hosts", hosts(settings, container, _rootfs(home)) + peers)
+
+
+def _rootfs(home: str) -> str:
+    """Return the root filesystem that a written bundle names."""
+    with open(f"{home}/config.json", "rb", buffering=0) as file:
+        path: str = jsontext.loads(file.read())["root"]["path"]
+    return path
 
 
 def rewrite(path: str, text: str) -> None:
@@ -87,7 +96,20 @@ def _shared_files(settings: Settings, config: ContainerConfig) -> dict[str, str]
         shared["/etc/resolv.conf"] = f"{other}/resolv.conf"
     if config.manage_hosts and os.path.exists(f"{other}/hosts"):
         shared["/etc/hosts"] = f"{other}/hosts"
+        _add_local_name(settings, os.path.basename(other), config.name)
     return shared
+
+
+def _add_local_name(settings: Settings, owner_id: str, name: str) -> None:
+    """Make a container that shares another's network known by name in the other's hosts file."""
+    path = f"{paths.bundle(settings, owner_id)}/hosts"
+    row = f"127.0.0.1\t{name}\n"
+    with _locked(settings, owner_id):
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+        if row not in text:
+            own, mark, peers = text.partition(f"{_PEERS}\n")
+            rewrite(path, own + row + mark + peers)
 
 
 def _has_own_run(config: ContainerConfig) -> bool:
@@ -206,24 +228,57 @@ def _own_rows(config: ContainerConfig, status: Mapping[str, Any]) -> list[tuple[
 def update_network_peers(settings: Settings, container_id: str, peers: Iterable[tuple[str, Iterable[str]]]) -> None:
     """Make `peers`, rows of an address and its names, the peers in a running container's hosts file."""
     path = f"{paths.bundle(settings, container_id)}/hosts"
-    rows = [f"{address}\t{' '.join(names)}\n" for address, names in peers]
+    rows = _peer_rows(peers)
     with _locked(settings, container_id):
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 own = file.read().partition(f"{_PEERS}\n")[0]
         except FileNotFoundError:
             return  # it has ended meanwhile, or brought its own
-        rewrite(path, own + (f"{_PEERS}\n{''.join(rows)}" if rows else ""))
+        rewrite(path, own + rows)
 
 
-def peers_of(containers: Iterable[Container], of: Container) -> list[tuple[str, list[str]]]:
-    """Return the rows for one container: the others on the networks that it is on, by address."""
+def _peer_rows(peers: Iterable[tuple[str, Iterable[str]]]) -> str:
+    rows = "".join(f"{address}\t{' '.join(names)}\n" for address, names in peers)
+    return f"{_PEERS}\n{rows}" if rows else ""
+
+
+def refresh_peers(settings: Settings, container: Container, *, leaving: bool = False) -> None:
+    """Make all on a container's networks know each other: it has come, its row is written; or it is `leaving`."""
+    everyone = _neighbours(settings, container)
+    if not leaving and _named_networks(settings, container):
+        everyone.append(container)
+    for one in everyone:
+        update_network_peers(settings, one.id, peers_of(everyone, one, _named_networks(settings, one)))
+
+
+def _named_networks(settings: Settings, container: Container) -> set[str]:
+    """Return the networks on which containers know each other by name: all but the default one."""
+    return set(container.config.networks) - {settings.default_network}
+
+
+def _neighbours(settings: Settings, container: Container) -> list[Container]:
+    """Return the running containers that share such a network."""
+    wanted = _named_networks(settings, container)
+    if not wanted:
+        return []
+    from podling.engine import find
+
+    return [
+        other
+        for other in find.all_containers(settings)
+        if other.id != container.id and other.state.network_status and wanted & set(other.config.networks)
+    ]
+
+
+def peers_of(containers: Iterable[Container], of: Container, networks: set[str]) -> list[tuple[str, list[str]]]:
+    """Return the rows for one container: the others on those of its networks, by address."""
     rows = []
     for other in containers:
         if other.id == of.id:
             continue
         for name, network in other.state.network_status.items():
-            if name not in of.state.network_status:
+            if name not in networks:
                 continue
             attachment = other.config.networks.get(name)
             names = [other.name, *(attachment.aliases if attachment else []), other.id[:12]]

@@ -24,10 +24,8 @@ _SECOND = 1_000_000_000
 def fill(request: Request) -> None:
     """Fill in what happens to the container, and what is kept about it."""
     options, config = request.options, request.config
-    config.remove = options.rm
+    config.remove = options.rm or options.rmi
     config.remove_image = options.rmi
-    if options.rmi and not options.rm:
-        raise InvalidArgument("autoremoving image requires autoremoving the container: invalid argument")
     if options.rmi and config.rootfs:
         raise InvalidArgument("autoremoving image is not possible when a rootfs is in use: invalid argument")
     if options.restart:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from podling.engine.options import CreateOptions, Settings
     from podling.store.store import Image
 
-_MOUNTS = ("volume", "mount", "tmpfs", "volumes_from")
+_MOUNTS = ("volume", "mount", "tmpfs", "volumes_from", "image_volume")
 _RESOURCES = (
     "memory",
     "memory_reservation",
@@ -58,6 +58,7 @@ def resolve(settings: Settings, options: CreateOptions, image: Image | None, con
     """
     check_conflicts(options)
     config = ContainerConfig(id=container_id, name=_name(options), created=time.time_ns())
+    config.create_command = options.create_command
     request = Request(
         settings=settings,
         options=options,

@@ -91,9 +91,9 @@ def _check_memory(request: Request, found: dict[str, Any]) -> None:
     limit, swap = found.get("limit"), found.get("swap")
     if swap is not None and request.options.memory_swap and swap != -1:
         if limit is None:
-            raise InvalidArgument("you should always set the memory limit when using memory-swap limit")
+            raise InvalidArgument("you should always set a memory limit when using a memoryswap limit, see usage")
         if swap < limit:
-            raise InvalidArgument("minimum memoryswap limit should be larger than memory limit")
+            raise InvalidArgument("minimum memoryswap limit should be larger than memory limit, see usage")
     if limit is not None and found.get("reservation", 0) > limit:
         raise InvalidArgument("minimum memory limit cannot be less than memory reservation limit, see usage")
     if swap is not None and not swap_is_accounted():

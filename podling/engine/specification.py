@@ -154,6 +154,8 @@ def capabilities(config: ContainerConfig, bounding: list[str]) -> dict[str, list
     if name in ("root", "0") or (not name and config.namespaces.get("user") != "keep-id"):
         return {"bounding": own, "effective": own, "permitted": own}
     added = [name for name in wanted.get("ambient", []) if name in allowed]
+    if not added:
+        return {"bounding": own}
     return {"bounding": own, "effective": added, "inheritable": added, "permitted": added, "ambient": added}
 
 
@@ -227,7 +229,8 @@ def _resources(config: ContainerConfig) -> dict[str, Any]:
     for device in config.devices:
         rule = {"allow": True, "type": device["type"], "major": device["major"], "minor": device["minor"]}
         listed.append({**rule, "access": device.get("access", "rwm")})
-    return {"devices": [*listed, *rules], **resources}
+    listed += rules
+    return {"devices": listed, **resources} if listed else resources
 
 
 def cgroups_path(config: ContainerConfig, manager: str, default_parent: str) -> str:

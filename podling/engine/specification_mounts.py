@@ -218,7 +218,7 @@ def _bind_file(config: ContainerConfig, destination: str, source: str) -> Mount:
     is_shm = destination == "/dev/shm"
     if config.read_only and not (is_shm and config.read_only_tmpfs):
         options += ["ro", *_SAFE]
-    elif is_shm and source != "/dev/shm":
+    elif is_shm:
         options += _SAFE
     elif destination == "/run/podman-init":
         options.append("ro")

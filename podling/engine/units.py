@@ -144,7 +144,7 @@ def signal(text: str) -> int:
     if text.isascii() and text.isdigit():
         number = int(text)
         if not 1 <= number <= _signal.SIGRTMAX:
-            raise InvalidArgument(f"invalid signal: {text}")
+            raise InvalidArgument("valid signals are 1 through 64")
         return number
     name = text.upper().removeprefix("SIG")
     base, sign, offset = name.partition("+" if name.startswith("RTMIN") else "-")

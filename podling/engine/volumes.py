@@ -43,7 +43,8 @@ def check_name(name: str) -> None:
     """Raise InvalidArgument for a name that no volume can have."""
     if not valid_name(name):
         raise InvalidArgument(
-            f'running volume create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument: "{name}"'
+            f'creating named volume "{name}": running volume create option: names must match '
+            "[a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument"
         )
 
 

@@ -95,6 +95,8 @@ class _Parser:
             end = _key_end(text)
             if end < 0:
                 raise self._refuse("a key was expected")
+            if not text[:end].strip():
+                raise self._refuse("a key was expected")
             key = str(self._scalar(text[:end].strip(), indent, as_key=True))
             rest = text[end + 1 :].strip()
             self.row += 1
