@@ -13,7 +13,7 @@ OWN = {"HOME": "/root", "http_proxy": "http://p", "A": "own"}
 
 
 def resolve(
-    image: list[str] | None = None, defaults: dict[str, object] | None = None, **options: object
+    image: list[str] | None = None, defaults: dict[str, object] | None = None, **options: Any
 ) -> dict[str, str]:
     entries = environment.resolve(CreateOptions(**options), image or [], defaults or {}, OWN)
     return dict(entry.split("=", 1) for entry in entries)
