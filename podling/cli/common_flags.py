@@ -34,7 +34,12 @@ REGISTRY = (
     Flag("creds", "string", "`Credentials` (USERNAME:PASSWORD) to use for authenticating to a registry"),
     Flag("tls-verify", "bool", "Require HTTPS and verify certificates when contacting registries", default=True),
     Flag("retry", "uint", "number of times to retry in case of failure when performing pull", default=3),
-    Flag("retry-delay", "duration", "delay between retries in case of pull failures"),
+    Flag(
+        "retry-delay",
+        "duration",
+        "delay between retries in case of pull failures",
+        refused="the delay grows with each attempt by itself",
+    ),
     Flag(
         "decryption-key",
         "array",

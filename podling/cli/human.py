@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 _NEVER = -62135596800  # the Unix time of Go's zero time
 
@@ -54,24 +58,45 @@ def spaced_size(count: float) -> str:
 
 def go_time(nanoseconds: int) -> str:
     """Return a moment as Go's time.Time prints itself, in local time."""
-    seconds, fraction = divmod(nanoseconds, 1_000_000_000) if nanoseconds else (_NEVER, 0)
+    return _go_time(nanoseconds, time.localtime)
+
+
+def go_time_utc(nanoseconds: int) -> str:
+    """Return a moment as Go's time.Time prints itself, in universal time."""
+    return _go_time(nanoseconds, time.gmtime)
+
+
+def _go_time(nanoseconds: int, clock: Callable[[float], time.struct_time]) -> str:
     if not nanoseconds:
         return "0001-01-01 00:00:00 +0000 UTC"
-    local = time.localtime(seconds)
-    digits = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return time.strftime(f"%Y-%m-%d %H:%M:%S{digits} %z ", local) + (local.tm_zone or "UTC")
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    moment = clock(seconds)
+    zone = "UTC" if moment.tm_gmtoff == 0 else moment.tm_zone
+    return time.strftime(f"%Y-%m-%d %H:%M:%S{_digits(fraction)} %z ", moment) + zone
 
 
 def rfc3339(nanoseconds: int) -> str:
     """Return a moment as Go's encoding/json writes it, in local time."""
+    return _rfc3339(nanoseconds, time.localtime)
+
+
+def rfc3339_utc(nanoseconds: int) -> str:
+    """Return a moment as Go's encoding/json writes it, in universal time."""
+    return _rfc3339(nanoseconds, time.gmtime)
+
+
+def _rfc3339(nanoseconds: int, clock: Callable[[float], time.struct_time]) -> str:
     if not nanoseconds:
         return "0001-01-01T00:00:00Z"
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    local = time.localtime(seconds)
-    digits = f".{fraction:09d}".rstrip("0") if fraction else ""
-    offset = time.strftime("%z", local)
-    zone = "Z" if offset in ("+0000", "-0000") else f"{offset[:3]}:{offset[3:]}"
-    return time.strftime(f"%Y-%m-%dT%H:%M:%S{digits}", local) + zone
+    moment = clock(seconds)
+    offset = time.strftime("%z", moment)
+    zone = "Z" if moment.tm_gmtoff == 0 else f"{offset[:3]}:{offset[3:]}"
+    return time.strftime(f"%Y-%m-%dT%H:%M:%S{_digits(fraction)}", moment) + zone
+
+
+def _digits(fraction: int) -> str:
+    return f".{fraction:09d}".rstrip("0") if fraction else ""
 
 
 def unix(nanoseconds: int) -> int:

@@ -9,7 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from podling.cli.verb import Invocation
     from podling.engine.container import Container, PortMapping
 
 
@@ -28,19 +27,6 @@ def status_text(container: Container, now: int) -> str:
     if state.status == "exited":
         return f"Exited ({state.exit_code}) {human.ago(state.finished_at, now)}"
     return str(state.status).title()
-
-
-def sizes(call: Invocation, container: Container) -> tuple[int, int]:
-    """Return what a container has written, and with its image, in bytes."""
-    from podling.errors import NotFound
-    from podling.store.store import Store
-
-    written = listing.size_on_disk(call.settings, container)
-    try:
-        image = Store(call.settings.root, call.settings.runroot).find_image(container.config.image_id).size
-    except NotFound:
-        image = 0
-    return written, written + image
 
 
 def size_text(written: int, virtual: int) -> str:

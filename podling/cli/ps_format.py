@@ -181,7 +181,7 @@ def row(call: Invocation, container: Container) -> dict[str, Any]:
     """Return Podman's ListContainer."""
     config, state = container.config, container.state
     flags = call.flags
-    written, virtual = ps_columns.sizes(call, container) if flags.boolean("size") else (0, 0)
+    written, virtual = listing.sizes(call.settings, container) if flags.boolean("size") else (0, 0)
     return {
         "AutoRemove": config.remove,
         "Command": listing.command(container) or None,

@@ -37,15 +37,16 @@ def render_rows(
     headers: dict[str, str] | None = None,
     *,
     heading: bool = True,
+    check: bool = True,
 ) -> str:
-    """Return a list in the form of a user's template. Raise TemplateError, even where there are no rows.
+    """Return a list in the form of a user's template. Raise TemplateError, with `check` even where there are no rows.
 
     `headers` are those that differ from the field's name in capitals.
     """
     table = template.startswith(TABLE)
     parsed = _parse(name, _enforce_range(_normalized(template), table), _enforce_range(_without_table(template), table))
     listed = values.Value(values.type_of(f"[]{row_type.name}"), rows)
-    if not rows:
+    if check and not rows:
         _check_fields(parsed, row_type)
     text = evaluator.execute(parsed, listed)
     if not table:

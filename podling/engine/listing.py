@@ -135,3 +135,15 @@ def size_on_disk(settings: Settings, container: Container) -> int:
         except OSError:
             continue  # it is being removed
     return total
+
+
+def sizes(settings: Settings, container: Container) -> tuple[int, int]:
+    """Return the bytes a container has written, and those together with its image's."""
+    from podling.errors import NotFound
+    from podling.store.store import Store
+
+    written = size_on_disk(settings, container)
+    try:
+        return written, written + Store(settings.root, settings.runroot).find_image(container.config.image_id).size
+    except NotFound:
+        return written, written

@@ -36,7 +36,6 @@ class CreateOptions(Record):
     cert_dir: str | None = None
     tls_verify: bool | None = None
     retry: int | None = None  # of a pull; None: three times
-    retry_delay: str | None = None  # a duration
     quiet: bool = False
     # process
     entrypoint: str | None = None

@@ -160,8 +160,10 @@ def of(data: Any) -> Value:
 
 
 def settle(value: Value) -> Value:
-    """Return the concrete value that an interface holds."""
-    return of(value.data) if value.kind == "interface" else value
+    """Return the concrete value that an interface holds: a typed one, or plain data."""
+    while value.kind == "interface":
+        value = value.data if isinstance(value.data, Value) else of(value.data)
+    return value
 
 
 def indirect(value: Value) -> Value:

@@ -107,7 +107,7 @@ def _containers(call: Invocation) -> list[Container]:
     )
     key = flags.text("sort")
     if key == "size":
-        found.sort(key=lambda container: sum(ps_columns.sizes(call, container)))
+        found.sort(key=lambda container: sum(listing.sizes(call.settings, container)))
     elif key:
         found.sort(key=listing.SORT_KEYS[key])  # type: ignore[arg-type]
     return found
@@ -141,4 +141,4 @@ def _row(call: Invocation, container: Container, now: int) -> list[str]:
     ]
     if flags.boolean("pod"):
         row += ["", ""]
-    return [*row, ps_columns.size_text(*ps_columns.sizes(call, container))] if flags.boolean("size") else row
+    return [*row, ps_columns.size_text(*listing.sizes(call.settings, container))] if flags.boolean("size") else row
