@@ -53,6 +53,8 @@ class State(Record):
     systemd_cgroup: bool = False
     cgroups_disabled: bool = False
     no_new_keyring: bool = False
+    own_pid_namespace: bool = True
+    hook_points: list[str] = []  # at which the configuration has hooks, so that it is read only when it has
     intel_rdt: str = ""
 
 
@@ -78,15 +80,17 @@ class Container:
         """Write the state down."""
         write_atomically(os.path.join(self.directory, "state.json"), dumps(self.state.to_json()), durable=False)
 
-    def save_config(self, text: str, program: bytes) -> None:
+    def save_config(self, text: str | bytes, program: bytes) -> None:
         """Keep the configuration and the compiled seccomp filter."""
         write_atomically(os.path.join(self.directory, "config.json"), text, durable=False)
         if program:
             write_atomically(os.path.join(self.directory, "seccomp.bpf"), program, durable=False)
 
     def config(self) -> dict[str, Any]:
-        """Return the configuration that the container was created from."""
+        """Return the configuration that the container was created from, with its bundle and absolute root path."""
         config: dict[str, Any] = loads(_read(os.path.join(self.directory, "config.json")))
+        config.setdefault("linux", {})
+        config["bundle"], config["root"]["path"] = self.state.bundle, self.state.rootfs
         return config
 
     def seccomp_program(self) -> bytes:

@@ -16,7 +16,7 @@ from podling.errors import InvalidArgument, PodlingError
 from podling.linux import cgroups, processes
 from podling.linux.files import write_atomically
 from podling.oci import runtime_spec
-from podling.oci.jsontext import dumps, loads
+from podling.oci.jsontext import loads
 from podling.runtime import arguments, console, container, launch
 from podling.runtime.main import SPECIFICATION_VERSION, report
 
@@ -51,7 +51,7 @@ def run(context: Context, options: dict[str, Any], words: list[str]) -> int:
 def create(context: Context, options: dict[str, Any], container_id: str) -> tuple[Container, launch.Birth]:
     """Create a container from a bundle. Return it with its first process, which waits for start."""
     launch.check_preserved(options["preserve-fds"])
-    config = load_config(options)
+    config, text = load_config(options)
     wants_console = bool(config["process"].get("terminal"))
     if wants_console and not options["console-socket"]:
         raise InvalidArgument("a container with a terminal needs --console-socket")
@@ -62,6 +62,7 @@ def create(context: Context, options: dict[str, Any], container_id: str) -> tupl
     birth = None
     try:
         manager = _record(context, options, made, config)
+        made.save_config(text, launch.seccomp_program(config, os.path.join(context.root, container.SECCOMP_CACHE)))
         plan = _plan(context, options, made, config)
         _make_cgroup(manager)
         birth = launch.start_init(plan, manager)
@@ -73,8 +74,11 @@ def create(context: Context, options: dict[str, Any], container_id: str) -> tupl
     return made, birth
 
 
-def load_config(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the checked configuration of a bundle, with its directory under "bundle" and the root's path absolute."""
+def load_config(options: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Return the checked configuration of a bundle, and its text as it was.
+
+    Added to it is the bundle's directory under "bundle"; the root's path is made absolute.
+    """
     bundle = os.path.realpath(options["bundle"] or ".")
     path = os.path.join(bundle, options["config"] or "config.json")
     try:
@@ -90,7 +94,7 @@ def load_config(options: dict[str, Any]) -> dict[str, Any]:
     config["root"]["path"] = root = os.path.realpath(os.path.join(bundle, config["root"]["path"]))
     if not os.path.isdir(root):
         raise InvalidArgument(f'root file system "{root}": no such file or directory')
-    return config
+    return config, text
 
 
 def _record(context: Context, options: dict[str, Any], made: Container, config: dict[str, Any]) -> cgroups.Manager:
@@ -110,8 +114,9 @@ def _record(context: Context, options: dict[str, Any], made: Container, config: 
     state.cgroup = manager.paths()
     state.systemd_cgroup, state.cgroups_disabled = context.systemd_cgroup, context.cgroups_disabled
     state.no_new_keyring = options["no-new-keyring"]
+    state.own_pid_namespace = runtime_spec.namespaces_of(config).get("pid") == ""
+    state.hook_points = [point for point in runtime_spec.HOOK_POINTS if (config.get("hooks") or {}).get(point)]
     made.save()
-    made.save_config(dumps(config), launch.seccomp_program(config, os.path.join(context.root, container.SECCOMP_CACHE)))
     return manager
 
 

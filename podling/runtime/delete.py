@@ -78,15 +78,11 @@ def _kill(found: Container) -> None:
 
 
 def _run_poststop(context: Context, found: Container) -> None:
-    try:
-        config = found.config()
-    except (OSError, PodlingError):
-        return  # killed before the configuration was recorded: no hook has run either
-    if not hooks.of(config, "poststop"):
+    if "poststop" not in found.state.hook_points:
         return
     from podling.runtime.state import describe
 
-    for hook in hooks.of(config, "poststop"):
+    for hook in hooks.of(found.config(), "poststop"):
         try:
             hooks.run_all({"hooks": {"poststop": [hook]}}, "poststop", {**describe(found), "status": "stopped"})
         except PodlingError as error:

@@ -194,6 +194,7 @@ def _identity(found: Container, config: dict[str, Any], process: dict[str, Any],
         seccomp_flags=launch.seccomp_flags(config),
         keyring="" if found.state.no_new_keyring else f"_ses.{found.id}",
         proc=proc,
+        interpreter=identity.interpreter(proc),
     )
 
 
@@ -274,7 +275,7 @@ def _be_child(
         if listener >= 0:
             channel.send(handshake.LISTENER, str(listener))
             channel.receive()
-        command = identity.find_command(become.process, environment)
+        command = identity.find_command(become, environment)
         identity.reset_signals()
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 0)
         channel.send(handshake.READY)

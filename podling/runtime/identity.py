@@ -40,6 +40,7 @@ class Identity(Record):
     keyring: str = ""  # name of the session keyring to join; empty: keep the caller's
     set_groups: bool = True
     proc: int = -1  # the host's /proc
+    interpreter: tuple[int, int] = (0, 0)  # device and inode of what runs us
 
     @property
     def late_seccomp(self) -> bool:
@@ -163,19 +164,31 @@ def _change_directory(path: str, *, retry_later: bool) -> bool:
     return True
 
 
-def find_command(process: dict[str, Any], environment: dict[str, str]) -> str:
+def interpreter(proc: int) -> tuple[int, int]:
+    """Return the device and inode of the file that runs us."""
+    facts = os.stat("self/exe", dir_fd=proc)
+    return facts.st_dev, facts.st_ino
+
+
+def find_command(identity: Identity, environment: dict[str, str]) -> str:
     """Return the file that args[0] names, by PATH where it has no slash.
 
-    Raise CommandNotFound or CannotInvoke, in the words by which callers tell them apart.
+    Raise CommandNotFound or CannotInvoke, in the words by which callers tell them apart. A file that would execute our
+    own interpreter is refused: at the moment of the exec /proc/self/exe still leads to it, on the host.
     """
-    name: str = process["args"][0]
+    command = _search(identity.process["args"][0], environment.get("PATH", ""))
+    _refuse_interpreter(command, identity.interpreter)
+    return command
+
+
+def _search(name: str, search_path: str) -> str:
     if "/" in name:
         problem = _problem(name)
         if problem:
             raise problem
         return name
     denied = False
-    for directory in environment.get("PATH", "").split(":"):
+    for directory in search_path.split(":"):
         path = os.path.join(directory or ".", name)
         problem = _problem(path)
         if problem is None:
@@ -184,6 +197,40 @@ def find_command(process: dict[str, Any], environment: dict[str, str]) -> str:
     if denied:
         raise CannotInvoke(f'exec: "{name}": permission denied')
     raise CommandNotFound(f'exec: "{name}": executable file not found in $PATH')
+
+
+def _refuse_interpreter(command: str, own: tuple[int, int]) -> None:
+    """Refuse our interpreter, and scripts that lead to it: the kernel follows five "#!" at most."""
+    path = command
+    for _level in range(6):
+        try:
+            facts = os.stat(path)
+        except OSError:
+            return
+        if (facts.st_dev, facts.st_ino) == own:
+            raise CannotInvoke(f'exec: "{command}": permission denied: it is the interpreter of the runtime')
+        words = _first_line(path).removeprefix(b"#!").split()
+        if not words:
+            return
+        path = os.fsdecode(words[0])
+
+
+def _first_line(path: str) -> bytes:
+    """Return the first line of a script, empty for what is none; no magic link is followed and no FIFO waited for."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = syscalls.open_in_root(root, os.path.abspath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return b""
+    finally:
+        os.close(root)
+    try:
+        start = os.read(fd, 256)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+    return start.split(b"\n")[0] if start.startswith(b"#!") else b""
 
 
 def _problem(path: str) -> PodlingError | None:

@@ -124,11 +124,11 @@ def live(plan: Plan, channel: Channel, speaker: _Speaker) -> None:
     listener = identity.become(become)
     if listener >= 0:
         _hand_over_listener(channel, listener)
-    command = identity.find_command(plan.config["process"], environment)
+    command = identity.find_command(become, environment)
     identity.reset_signals()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 0)  # a runtime that dies from here on closes the channel, which ends us
     channel.send(handshake.READY)
     _expect(channel, handshake.RELEASED)
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 0)
     channel.close()
     _await_start(plan, speaker)
     _execute(plan, become, command, environment)
@@ -340,6 +340,7 @@ def _identity(plan: Plan, channel: Channel) -> identity.Identity:
         seccomp_flags=plan.seccomp_flags,
         keyring="" if plan.no_new_keyring else f"_ses.{plan.container_id}",
         proc=plan.proc,
+        interpreter=identity.interpreter(plan.proc),
     )
 
 

@@ -24,7 +24,7 @@ def run(context: Context, options: dict[str, Any], words: list[str]) -> int:
         raise InvalidArgument("kill needs a container ID and at most one signal")
     number = signal_number(words[1] if len(words) > 1 else "SIGTERM")
     found = container.load(context.root, words[0])
-    if options["all"] or not _has_own_pid_namespace(found):
+    if options["all"] or not found.state.own_pid_namespace:
         _signal_all(found, number, insist=not options["all"])
     else:
         found.signal(number)
@@ -45,11 +45,6 @@ def _signal_all(found: Container, number: int, *, insist: bool) -> None:
             found.signal(number)
         return
     found.signal(number)
-
-
-def _has_own_pid_namespace(found: Container) -> bool:
-    rows = found.config()["linux"].get("namespaces") or ()
-    return any(row["type"] == "pid" and not row.get("path") for row in rows)
 
 
 def _thaw_to_die(found: Container, number: int) -> None:

@@ -25,7 +25,7 @@ def run(context: Context, options: dict[str, Any], words: list[str]) -> int:
         return 0
     from podling.runtime import foreground
 
-    terminal = bool(create.load_config(options)["process"].get("terminal"))
+    terminal = bool(create.load_config(options)[0]["process"].get("terminal"))
     with foreground.Session(options, terminal=terminal) as session:
         made, birth = create.create(context, session.options, container_id)
         session.attach()

@@ -45,9 +45,8 @@ def start(context: Context, found: Container) -> None:
         raise PodlingError("the container's process ended before it was started")
     if len(said) > 1:
         raise PodlingError(said[1:].decode("utf-8", "replace"))
-    config = found.config()
-    if hooks.of(config, "poststart"):
-        _run_poststart(context, found, config)
+    if "poststart" in found.state.hook_points:
+        _run_poststart(context, found, found.config())
 
 
 def _let_execute(found: Container) -> bytes:
