@@ -16,6 +16,7 @@ import os
 from podling.errors import InvalidArgument, Unavailable, Unsupported
 from podling.linux import cgroups_devices, cgroups_settings, cgroups_tree
 from podling.linux.cgroups_settings import NOTHING, Setting, one, shares, signed, throttles, weights
+from podling.linux.cgroups_v2 import kill_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,11 +209,13 @@ class V1:
         return fork_into(self)
 
     def processes(self) -> list[int]:
-        """Return the pids in the cgroups and below."""
-        for name in ("pids", "devices", "freezer", "name=systemd"):
-            if name in self._paths:
-                return cgroups_tree.processes(self._paths[name])
-        return cgroups_tree.processes(self._directories[0])
+        """Return the pids in the cgroups and below.
+
+        A child of `fork` is in the unified hierarchy first and in the others a moment later: it counts at once.
+        """
+        names = [name for name in ("pids", "devices", "freezer", "name=systemd") if name in self._paths][:1]
+        directories = [self._paths[name] for name in (*names, UNIFIED) if name in self._paths] or self._directories[:1]
+        return sorted({pid for directory in directories for pid in cgroups_tree.processes(directory)})
 
     def freeze(self) -> None:
         """Freeze every process, and return when all are. Thawed again on failure."""
@@ -242,6 +245,10 @@ class V1:
     def kill(self, signal: int) -> None:
         """Signal every process, none escaping by a fork. A frozen cgroup is thawed when the signal is SIGKILL."""
         frozen_before = self.frozen()
+        if signal == cgroups_settings.SIGKILL and self._kill_at_once():
+            if frozen_before:
+                self.thaw()
+            return
         if not frozen_before and "freezer" in self._paths:
             try:
                 self.freeze()
@@ -250,6 +257,13 @@ class V1:
         cgroups_settings.signal_all(self.processes(), signal)
         if (signal == cgroups_settings.SIGKILL or not frozen_before) and self.frozen():
             self.thaw()
+
+    def _kill_at_once(self) -> bool:
+        """Kill by the unified hierarchy, where the kernel does it in one stroke; tell whether that was all."""
+        own = self._paths.get(UNIFIED)
+        if own is None or not kill_all(own):
+            return False
+        return set(self.processes()) == set(cgroups_tree.processes(own))
 
     def remove(self, timeout_seconds: float = 10.0) -> None:
         """Remove the cgroups with all below them; absent is fine. Waits for processes on their way out."""
