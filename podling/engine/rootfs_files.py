@@ -91,7 +91,10 @@ def check_working_directory(
             if resolve(rootfs, path) != path.rstrip("/"):
                 return  # through a link, perhaps into a mount that is yet to be made: the runtime will tell
             raise InvalidArgument(f'workdir "{path}" does not exist on container {container_id}') from None
-        _make_directories(rootfs, path, owner)
+        try:
+            _make_directories(rootfs, path, owner)
+        except OSError as error:
+            raise InvalidArgument(f"creating container {container_id} workdir") from error
 
 
 def _make_directories(rootfs: str, path: str, owner: tuple[int, ...]) -> None:
