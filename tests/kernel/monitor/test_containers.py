@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import OURS, RUNC, Caller, await_true
+from tests.kernel.monitor.conftest import OURS, RUNC, Caller, await_true
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import socket
 
 import pytest
-from conftest import OURS, Caller
+from tests.kernel.monitor.conftest import OURS, Caller
 
 
 def session(caller: Caller, *more: str) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from conftest import OURS, Caller, await_true
+from tests.kernel.monitor.conftest import OURS, Caller, await_true
 
 SHELL = ("--exit-command", "/bin/sh", "--exit-command-arg", "-c", "--exit-command-arg")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conftest import OURS, Caller
+from tests.kernel.monitor.conftest import OURS, Caller
 
 COUNT = 20
 MOST_KB = 3000

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import OURS, Caller, await_true
+from tests.kernel.monitor.conftest import OURS, Caller, await_true
 
 MANY = "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); done"
 
