@@ -5,8 +5,8 @@
     BUNDLE/hostname       /etc/hostname
     BUNDLE/.containerenv  /run/.containerenv  how programs know that they are in a container
 
-A bind mount pins the inode, so these files are rewritten in place, never renamed over; writers of one container's files
-hold RUNROOT/locks/hosts/ID. Peers on a network that a user made are a block of their own at the end of hosts:
+A bind mount pins the inode, so these files are rewritten in place, never renamed over; who rewrites one that may be
+mounted holds RUNROOT/locks/hosts. Peers on a network that a user made are a block of their own at the end of hosts:
 
     # peers, kept by podling
     10.89.0.3	web 0123456789ab
@@ -61,11 +61,12 @@ def complete(settings: Settings, container: Container) -> None:
     """Write hosts and resolv.conf again, now that the addresses in `container.state.network_status` are known."""
     home = paths.bundle(settings, container.id)
     peers = _peer_rows(peers_of(_neighbours(settings, container), container, _named_networks(settings, container)))
-    with _locked(settings, container.id):
+    with _locked(settings):
         if os.path.exists(f"{home}/resolv.conf"):
             rewrite(f"{home}/resolv.conf", resolv_conf(settings, container))
         if os.path.exists(f"{home}/hosts"):
-            rewrite(f"{home}/hosts", hosts(settings, container, _rootfs(home)) + peers)
+            rootfs = _rootfs(home) if _base_hosts(settings, container.config) == "image" else ""
+            rewrite(f"{home}/hosts", hosts(settings, container, rootfs) + peers)
 
 
 def _rootfs(home: str) -> str:
@@ -104,7 +105,7 @@ def _add_local_name(settings: Settings, owner_id: str, name: str) -> None:
     """Make a container that shares another's network known by name in the other's hosts file."""
     path = f"{paths.bundle(settings, owner_id)}/hosts"
     row = f"127.0.0.1\t{name}\n"
-    with _locked(settings, owner_id):
+    with _locked(settings):
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
         if row not in text:
@@ -165,8 +166,12 @@ def base_hosts(text: str) -> list[tuple[str, list[str]]]:
     return rows
 
 
+def _base_hosts(settings: Settings, config: ContainerConfig) -> str:
+    return config.base_hosts_file or str(settings.container.get("base_hosts_file", ""))
+
+
 def _base_hosts_text(settings: Settings, config: ContainerConfig, rootfs: str) -> str:
-    wanted = config.base_hosts_file or settings.container.get("base_hosts_file", "")
+    wanted = _base_hosts(settings, config)
     if wanted == "none":
         return "127.0.0.1 localhost\n::1 localhost\n"
     if wanted == "image":
@@ -229,7 +234,7 @@ def update_network_peers(settings: Settings, container_id: str, peers: Iterable[
     """Make `peers`, rows of an address and its names, the peers in a running container's hosts file."""
     path = f"{paths.bundle(settings, container_id)}/hosts"
     rows = _peer_rows(peers)
-    with _locked(settings, container_id):
+    with _locked(settings):
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 own = file.read().partition(f"{_PEERS}\n")[0]
@@ -287,12 +292,11 @@ def peers_of(containers: Iterable[Container], of: Container, networks: set[str])
     return rows
 
 
-def _locked(settings: Settings, container_id: str) -> Any:
+def _locked(settings: Settings) -> Any:
     from podling.linux.locks import Lock
 
-    directory = f"{settings.runroot}/locks/hosts"
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    return Lock(f"{directory}/{container_id}", timeout_seconds=30)
+    os.makedirs(f"{settings.runroot}/locks", mode=0o700, exist_ok=True)
+    return Lock(f"{settings.runroot}/locks/hosts", timeout_seconds=30)
 
 
 # resolv.conf

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from podling.engine import paths, units
-from podling.errors import AlreadyExists, InvalidArgument
+from podling.errors import AlreadyExists, InvalidArgument, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ def _fill_cgroups(request: Request) -> None:
         raise InvalidArgument(
             f'running container create option: invalid cgroup mode "{config.cgroups}": invalid argument'
         )
+    if config.cgroups == "split":
+        raise Unsupported("--cgroups split is not supported yet")
     config.cgroup_parent = options.cgroup_parent or ""
-    if config.cgroups == "split" and config.cgroup_parent:
-        raise InvalidArgument("cannot specify --cgroup-mode=split with a cgroup-parent: invalid argument")
     if config.cgroup_parent:
         _check_cgroup_parent(request, config.cgroup_parent)
     if config.cgroups == "disabled":

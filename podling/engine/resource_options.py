@@ -159,10 +159,9 @@ def block_devices(request: Request) -> dict[str, Any]:
     """Return linux.resources.blockIO."""
     options = request.options
     found: dict[str, Any] = {}
-    if options.blkio_weight is not None and options.blkio_weight > 0:
-        if not 10 <= options.blkio_weight <= 1000:
-            raise InvalidArgument(f"invalid value for blkio-weight: {options.blkio_weight} is not between 10 and 1000")
-        found["weight"] = options.blkio_weight
+    weight = _block_weight(options.blkio_weight)
+    if weight:
+        found["weight"] = weight
     weights = [_weight(text) for text in options.blkio_weight_device]
     throttles = {
         "throttleReadBpsDevice": _throttles(options.device_read_bps, "device-read-bps", _BPS_FORM),
@@ -174,6 +173,16 @@ def block_devices(request: Request) -> dict[str, Any]:
         found["weightDevice"] = weights
     found.update({name: rows for name, rows in throttles.items() if rows})
     return found
+
+
+def _block_weight(given: int | None) -> int:
+    try:
+        weight = units.unsigned(str(given or 0), 16)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"invalid value for blkio-weight: {error}") from None
+    if weight and not 10 <= weight <= 1000:
+        raise InvalidArgument(f"invalid value for blkio-weight: {weight} is not between 10 and 1000")
+    return weight
 
 
 def _device_and_value(text: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from podling.engine.container import ContainerConfig
     from podling.engine.options import Settings
+    from podling.linux.locks import Lock
 
 
 class Volume(Record):
@@ -121,9 +122,22 @@ def remove_unused(settings: Settings, name: str) -> None:
     """Remove a volume's content, then its row; whoever calls knows that nothing uses it."""
     from podling.linux import files
 
-    files.remove_tree(os.path.dirname(directory(settings, name)))
-    with database.write(settings) as db:
-        db.delete_volume(name)
+    lock = _lock(settings, name)
+    lock.acquire()
+    try:
+        files.remove_tree(os.path.dirname(directory(settings, name)))
+        with database.write(settings) as db:
+            db.delete_volume(name)
+    finally:
+        lock.release(unlink=True)
+
+
+def _lock(settings: Settings, name: str) -> Lock:
+    from podling.linux.locks import Lock
+
+    locks = f"{settings.runroot}/locks/volume"
+    os.makedirs(locks, mode=0o700, exist_ok=True)
+    return Lock(f"{locks}/{name}")
 
 
 def populate(settings: Settings, config: ContainerConfig, rootfs: str) -> None:
@@ -139,12 +153,9 @@ def populate(settings: Settings, config: ContainerConfig, rootfs: str) -> None:
 
 def _populate_one(settings: Settings, config: ContainerConfig, wanted: dict[str, Any], rootfs: str) -> None:
     from podling.engine import copying
-    from podling.linux.locks import Lock
 
-    locks = f"{settings.runroot}/locks/volume"
-    os.makedirs(locks, mode=0o700, exist_ok=True)
     name = wanted["name"]
-    with Lock(f"{locks}/{name}"):
+    with _lock(settings, name):
         with database.read(settings) as db:
             row = db.volume(name)
         if row is None or not row.get("needs_copy_up", True):
