@@ -35,6 +35,12 @@ def inspect(call: Invocation, kinds: tuple[str, ...]) -> int:
     return 0
 
 
+def nothing(call: Invocation) -> int:
+    """Print what an empty list of objects looks like."""
+    sys.stdout.write(_output(call, [], ("volume",)))
+    return 0
+
+
 def _output(call: Invocation, found: list[Found], kinds: tuple[str, ...]) -> str:
     template = call.flags.text("format")
     if template in ("", "json"):
@@ -74,9 +80,9 @@ def _image(call: Invocation, name: str) -> dict[str, Any]:
 
 
 def _volume(call: Invocation, name: str) -> dict[str, Any]:
-    from podling.engine import inspection, volumes
+    from podling.engine import inspection, volume_management
 
-    return inspection.inspect_volume(call.settings, volumes.get(call.settings, name))
+    return inspection.inspect_volume(call.settings, volume_management.find_volume(call.settings, name))
 
 
 def _network(call: Invocation, name: str) -> dict[str, Any]:

@@ -25,5 +25,6 @@ def run(call: Invocation) -> int:
     from podling.engine import create
 
     container = create.create(call.settings, create_options.options(call))
+    create_options.print_warnings(container)
     sys.stdout.write(container.id + "\n")
     return 0

@@ -9,12 +9,11 @@ from podling.cli import create_options
 from podling.cli.create_flags import RUN
 from podling.cli.flags import UsageError
 from podling.cli.verb import Invocation, Verb, at_least
-from podling.errors import InvalidArgument
+from podling.errors import InUse, InvalidArgument, Unsupported, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from podling.engine.clock import Clock
-    from podling.engine.container import Container
     from podling.engine.options import AttachStreams, CreateOptions
 
 VERB = Verb(
@@ -40,29 +39,34 @@ def run(call: Invocation) -> int:
     flags = call.flags
     if flags.boolean("rmi") and flags.changed("rm") and not flags.boolean("rm"):
         raise UsageError("the --rmi option does not work without --rm")
+    if flags.boolean("rmi") and flags.boolean("detach"):
+        raise Unsupported("--rmi: it is this command that removes the image, and with --detach it has gone by then")
     options = create_options.options(call)
-    if options.rmi:
-        options.rm = True
+    options.rm = options.rm or options.rmi
     streams = _streams(call)
     clock = Clock()
     if flags.boolean("detach"):
         container = engine_run.run_detached(call.settings, options, clock)
+        create_options.print_warnings(container)
         sys.stdout.write(container.id + "\n")
         status = 0
     else:
         _warn_without_terminal(options)
-        status = _attached(call, options, streams, clock)
+        status = engine_run.run_attached(call.settings, options, streams, clock, create_options.print_warnings)
+    if options.rmi:
+        _remove_image(call, options)
     if flags.boolean("timings"):
         print_timings(clock)
     return status
 
 
-def _attached(call: Invocation, options: CreateOptions, streams: AttachStreams, clock: Clock) -> int:
-    from podling.engine import run as engine_run
+def _remove_image(call: Invocation, options: CreateOptions) -> None:
+    from podling.cli import selection
+    from podling.engine import images
 
-    made: list[Container] = []
-    status = engine_run.run_attached(call.settings, options, streams, clock, made.append)
-    return status
+    for failure in images.remove_images(call.settings, [options.image], ignore=True).failures:
+        if not isinstance(failure, InUse):
+            selection.warn(f"Failed to remove image: {reason(failure)}")
 
 
 def _streams(call: Invocation) -> AttachStreams:
