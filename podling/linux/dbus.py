@@ -4,7 +4,7 @@
     /run/dbus/system_bus_socket   the bus, where the former is not there
     $XDG_RUNTIME_DIR/…            the same two of a user's own systemd
 
-    connect ──► "\\0AUTH EXTERNAL uid" ──► "OK …" ──► "BEGIN" ──► messages
+    connect ──► "\\0AUTH EXTERNAL uid", "BEGIN" ──► "OK …" ──► messages
 
 A message is a fixed header, an array of header fields, padding to 8, and a body; values are aligned to their size. The
 D-Bus specification has it all. A Variant carries its signature with it.
@@ -226,8 +226,10 @@ class Connection:
         self._socket.close()
 
     def _authenticate(self) -> None:
+        # In one write: systemd never looks at a message that it happened to read together with BEGIN, so BEGIN must
+        # have been read when the first message goes out, and only the answer to what comes before it tells.
         identity = str(os.geteuid()).encode().hex()
-        self._socket.sendall(f"\0AUTH EXTERNAL {identity}\r\n".encode())
+        self._socket.sendall(f"\0AUTH EXTERNAL {identity}\r\nBEGIN\r\n".encode())
         answer = b""
         while not answer.endswith(b"\r\n"):
             byte = self._socket.recv(1)  # messages follow at once: not a byte more than the line may be read
@@ -236,7 +238,6 @@ class Connection:
             answer += byte
         if not answer.startswith(b"OK "):
             raise PermissionError(13, f"authentication refused: {answer.decode('ascii', 'replace').strip()}")
-        self._socket.sendall(b"BEGIN\r\n")
 
     def listen(self, interface: str, member: str) -> None:
         """Have a signal delivered; without a bus between, all are."""
