@@ -16,7 +16,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from lab import inventory, registry
+from lab import inventory, processes, registry
 from lab.registry import RegistryFailed
 from lab.steps import CheckFailed, Lab
 from lab.terminal import TimedOut
@@ -76,6 +76,10 @@ def check_cleanup(world: World) -> None:
     """Remove what the page itself leaves, with the engine, and check that nothing of it remains."""
     world.check("rm", "--all")
     world.check("rmi", "--all")
+    deadline = time.monotonic() + 5
+    for pid in world.processes():  # the network's collector outlives the verb by a moment
+        if processes.comm(pid) == "podling-net":
+            inventory.await_end(pid, deadline)
     rest = [pid for pid in world.processes() if "bash --norc" not in (inventory.process_line(pid) or "bash --norc")]
     mounts = [line for line in inventory.mounts() if str(world.runroot) in line or str(world.root) in line]
     if rest or mounts:

@@ -63,6 +63,20 @@ def connect(settings: Settings, container: Container) -> dict[str, Any]:
     return set_up(store(settings), request)
 
 
+def sweep(settings: Settings) -> None:
+    """Finish what killed processes left half-done in the networks."""
+    if not os.path.isdir(f"{settings.runroot}/networks"):
+        return
+    from podling.engine import database
+    from podling.network import attachment
+
+    def live() -> set[str]:
+        with database.read(settings) as db:
+            return db.container_ids()
+
+    attachment.sweep(store(settings), live)
+
+
 def disconnect(settings: Settings, container: Container) -> None:
     """Give back everything that the container has of its networks."""
     from podling.network.attachment import tear_down

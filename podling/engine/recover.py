@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 
-from podling.engine import claims, database, paths, teardown
+from podling.engine import claims, database, networking, paths, teardown
 from podling.engine.container import Status
 from podling.errors import NotFound
 from podling.linux import files, processes
@@ -33,6 +33,7 @@ _AT_REST = (Status.CREATED, Status.EXITED)
 
 def recover(settings: Settings) -> None:
     """Settle every container whose claimant, monitor or boot is gone; sweep what no row owns."""
+    settled = False
     with database.read(settings) as db:
         unsettled = db.unsettled()
     if unsettled:
@@ -40,6 +41,9 @@ def recover(settings: Settings) -> None:
         for container in unsettled:
             if needs_settling(settings, container, boot_id):
                 settle(settings, container.id, boot_id)
+                settled = True
+    if settled:
+        networking.sweep(settings)
     _sweep_exits(settings)
     from podling.store.store import Store
 
