@@ -16,7 +16,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from lab import inventory, processes, registry
+from lab import inventory, registry
 from lab.registry import RegistryFailed
 from lab.steps import CheckFailed, Lab
 from lab.terminal import TimedOut
@@ -69,6 +69,7 @@ def rehearse(options: argparse.Namespace) -> None:
         lab = Lab(world, say, note)
         stack.callback(lab.close)
         lab.run()
+        lab.close()
         check_cleanup(world)
 
 
@@ -76,11 +77,8 @@ def check_cleanup(world: World) -> None:
     """Remove what the page itself leaves, with the engine, and check that nothing of it remains."""
     world.check("rm", "--all")
     world.check("rmi", "--all")
-    deadline = time.monotonic() + 5
-    for pid in world.processes():  # the network's collector outlives the verb by a moment
-        if processes.comm(pid) == "podling-net":
-            inventory.await_end(pid, deadline)
-    rest = [pid for pid in world.processes() if "bash --norc" not in (inventory.process_line(pid) or "bash --norc")]
+    deadline = time.monotonic() + inventory.SETTLE_SECONDS  # the network's collector outlives the verb by a moment
+    rest = [pid for pid in world.processes() if not inventory.await_end(pid, deadline)]
     mounts = [line for line in inventory.mounts() if str(world.runroot) in line or str(world.root) in line]
     if rest or mounts:
         raise CheckFailed(f"left behind: {[inventory.process_line(pid) for pid in rest]} {mounts}")

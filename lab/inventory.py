@@ -40,9 +40,9 @@ LASTING_SUFFIXES = (
     "/secrets",
     "volatile-true",
 )
+LASTING_DIRECTORIES = ("/seccomp/", "/.seccomp/")  # compiled profiles
 LASTING_MOUNTS = ("/root/overlay", "/run/netns")  # Podman's own
 LASTING_CGROUPS = ("libpod_parent", "conmon")
-PASSING = ("processes", "namespaces", "locks")
 SETTLE_SECONDS = 5.0
 
 
@@ -138,8 +138,13 @@ def files(roots: Iterable[Path]) -> set[str]:
                 directories.clear()
                 continue
             paths = (os.path.join(directory, name) for name in [*directories, *names])
-            found.update(path for path in paths if not path.endswith(LASTING_SUFFIXES))
+            found.update(path for path in paths if not lasting(path))
     return found
+
+
+def lasting(path: str) -> bool:
+    """Tell whether a file is one that is made on first use and stays."""
+    return path.endswith(LASTING_SUFFIXES) or any(part in path for part in LASTING_DIRECTORIES)
 
 
 def take(roots: Iterable[Path] = ()) -> Inventory:
@@ -157,11 +162,11 @@ def take(roots: Iterable[Path] = ()) -> Inventory:
 
 
 def differences(before: Inventory, after: Inventory) -> list[str]:
-    """Return what was added and what was lost, a line each. Of what passes by itself only what was added."""
+    """Return what was added, a line each, and which files were lost: anything else may end by itself."""
     lines = []
     for part, had in before.items():
         lines += [f"{part}: + {line}" for line in sorted(after[part] - had)]
-        if part not in PASSING:
+        if part == "files":
             lines += [f"{part}: - {line}" for line in sorted(had - after[part])]
     return lines
 

@@ -84,7 +84,7 @@ class LyingRegistry:
         lies = {"blob altered": flipped, "blob cut short": data[:middle], "blob too long": data + b"more"}
         return 200, lies.get(self.lie, data)
 
-    def _handler(registry) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+    def _handler(registry) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 

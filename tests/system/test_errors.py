@@ -17,10 +17,10 @@ from tests.system.lying_registry import LIES, LyingRegistry
 RUN = ("run", "--rm")
 
 
-def assert_error(world: World, arguments: tuple[str, ...], status: int, text: str = "", **variables: str) -> None:
+def assert_error(world: World, arguments: tuple[str, ...], status: int, text: str = "") -> None:
     """Run a command that must fail: its exit status, one line on standard error, nothing on disk."""
     before = inventory.files(world.roots())
-    done = world.run(*arguments, **variables)
+    done = world.run(*arguments)
     lines = [line for line in done.stderr.splitlines() if not is_progress(line)]
     assert done.returncode == status, (done.returncode, done.stderr)
     if not world.is_podman:  # whose errors may have several lines
