@@ -60,7 +60,10 @@ def write(settings: Settings, container: Container, rootfs: str) -> dict[str, st
 def complete(settings: Settings, container: Container) -> None:
     """Write hosts and resolv.conf again, now that the addresses in `container.state.network_status` are known."""
     home = paths.bundle(settings, container.id)
-    peers = _peer_rows(peers_of(_neighbours(settings, container), container, _named_networks(settings, container)))
+    peers = ""
+    wanted = _named_networks(settings, container)
+    if wanted:
+        peers = _peer_rows(peers_of(_others_connected(settings, container), container, wanted))
     with _locked(settings):
         if os.path.exists(f"{home}/resolv.conf"):
             rewrite(f"{home}/resolv.conf", resolv_conf(settings, container))
@@ -250,11 +253,13 @@ def _peer_rows(peers: Iterable[tuple[str, Iterable[str]]]) -> str:
 
 def refresh_peers(settings: Settings, container: Container, *, leaving: bool = False) -> None:
     """Make all on a container's networks know each other: it has come, its row is written; or it is `leaving`."""
-    everyone = _neighbours(settings, container)
-    if not leaving and _named_networks(settings, container):
-        everyone.append(container)
+    wanted = _named_networks(settings, container)
+    if not wanted:
+        return
+    everyone = _others_connected(settings, container) + ([] if leaving else [container])
     for one in everyone:
-        update_network_peers(settings, one.id, peers_of(everyone, one, _named_networks(settings, one)))
+        if wanted & set(one.config.networks):
+            update_network_peers(settings, one.id, peers_of(everyone, one, _named_networks(settings, one)))
 
 
 def _named_networks(settings: Settings, container: Container) -> set[str]:
@@ -262,18 +267,11 @@ def _named_networks(settings: Settings, container: Container) -> set[str]:
     return set(container.config.networks) - {settings.default_network}
 
 
-def _neighbours(settings: Settings, container: Container) -> list[Container]:
-    """Return the running containers that share such a network."""
-    wanted = _named_networks(settings, container)
-    if not wanted:
-        return []
+def _others_connected(settings: Settings, container: Container) -> list[Container]:
     from podling.engine import find
 
-    return [
-        other
-        for other in find.all_containers(settings)
-        if other.id != container.id and other.state.network_status and wanted & set(other.config.networks)
-    ]
+    everyone = find.all_containers(settings)
+    return [other for other in everyone if other.id != container.id and other.state.network_status]
 
 
 def peers_of(containers: Iterable[Container], of: Container, networks: set[str]) -> list[tuple[str, list[str]]]:

@@ -104,6 +104,7 @@ def begin(settings: Settings, container: Container, clock: Clock) -> None:
     state.error = ""
     state.oom_killed = state.stopped_by_user = False
     claims.release(settings, container)
+    hostfiles.refresh_peers(settings, container)
     clock.mark("write the row (running)")
 
 

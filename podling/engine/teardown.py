@@ -12,7 +12,7 @@ from __future__ import annotations
 import _signal
 import os
 
-from podling.engine import chain, paths
+from podling.engine import chain, hostfiles, paths
 from podling.errors import NotFound, PodlingError
 from podling.linux import cgroups, files, processes, syscalls
 
@@ -93,6 +93,7 @@ def take_down_network(settings: Settings, container: Container) -> None:
         from podling.engine import networking
 
         networking.disconnect(settings, container)
+        hostfiles.refresh_peers(settings, container, leaving=True)
     if os.path.exists(namespace):
         from podling.network import namespaces
 

@@ -142,3 +142,29 @@ def test_files_that_are_not_wanted(here: Settings, tmp_path: Path) -> None:
     one = container(manage_hosts=False, manage_resolv_conf=False, manage_hostname=False)
     os.makedirs(paths.bundle(here, one.id))
     assert set(hostfiles.write(here, one, str(tmp_path))) == {"/run/.containerenv"}
+
+
+def test_all_on_a_network_learn_of_one_another(here: Settings) -> None:
+    from podling.engine import database
+
+    def on(name: str, number: str, *networks: str) -> Container:
+        status = {
+            network: status_of(f"10.{index}.0.{number}", network)[network] for index, network in enumerate(networks)
+        }
+        one = container(name, number, status, networks={network: NetworkAttachment() for network in networks})
+        home = Path(paths.bundle(here, one.id))
+        home.mkdir(parents=True)
+        (home / "hosts").write_text("")
+        with database.write(here) as db:
+            db.insert(one)
+        return one
+
+    def peers(one: Container) -> set[str]:
+        return set((Path(paths.bundle(here, one.id)) / "hosts").read_text().split()) & {"one", "two", "three"}
+
+    one, two, three = on("one", "1", "a"), on("two", "2", "a", "b"), on("three", "3", "b")
+    for each in (one, two, three):
+        hostfiles.refresh_peers(here, each)
+    assert (peers(one), peers(two), peers(three)) == ({"two"}, {"one", "three"}, {"two"})
+    hostfiles.refresh_peers(here, one, leaving=True)
+    assert (peers(two), peers(three)) == ({"three"}, {"two"})
