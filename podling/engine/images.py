@@ -1,6 +1,6 @@
 """Images, as the verbs need them: found or pulled, pulled on demand, removed.
 
-run, create ──► ensure ──fork──► a child that pulls (threads, TLS, registries) and has ended when ensure returns
+run, create ──► ensure ──fork──► a child that pulls (TLS, registries, workers) and has ended when ensure returns
 pull        ──► pull             in the process itself, which starts no program afterwards
 rmi         ──► remove_images    refuses what containers use, unless forced: then they go first
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
-from podling import errors
 from podling.engine import database, recover
 from podling.errors import InUse, InvalidArgument, NotFound, PodlingError, Unavailable, reason
+from podling.image import messages
 from podling.image.progress import PlainProgress, Progress
 from podling.image.request import PullRequest
 from podling.oci import jsontext
@@ -180,7 +180,7 @@ def _pull_in_child(settings: Settings, name: str, request: PullRequest, report: 
         raise Unavailable(f'pulling "{name}" ended with status {os.waitstatus_to_exitcode(status)}')
     told = jsontext.loads(answer)
     if "error" in told:
-        raise getattr(errors, told["error"], PodlingError)(told["message"])
+        raise messages.revive(told)
     return store_of(settings).find_image(told["id"])
 
 
@@ -198,11 +198,8 @@ def _run_child(
 
         told = {"id": pull_now(store_of(settings), name, request, report).id}
         status = 0
-    except PodlingError as error:
-        kind = next(known.__name__ for known in type(error).__mro__ if known.__module__ == errors.__name__)
-        told = {"error": kind, "message": reason(error)}
-    except OSError as error:
-        told = {"error": "Unavailable", "message": f'pulling "{name}": {reason(error)}'}
+    except Exception as error:
+        told = messages.tell(error, f'pulling "{name}"')
     except KeyboardInterrupt:
         status = 130  # the parent has it too
     finally:

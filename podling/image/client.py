@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -48,7 +47,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Client:
-    """One repository of one registry. Its calls may come from several threads.
+    """One repository of one registry.
 
     Raise Unavailable where the registry cannot be reached or fails, Denied where it or TLS refuses, NotFound where it
     has no such manifest or blob, Corrupt where content is not what its digest says.
@@ -65,15 +64,18 @@ class Client:
         self._credentials = credentials
         self._scheme = ""
         self._authorization = ""
-        self._lock = threading.Lock()
         address = "registry-1.docker.io" if self.host == "docker.io" else self.host
         self._address = address
-        tls = trust.context(request, self.host, verify=not insecure)
-        self._pool = _pool(request, address, tls)
+        self._tls = trust.context(request, self.host, verify=not insecure)
+        self._pool = _pool(request, address, self._tls)
 
     def close(self) -> None:
         """Close all connections."""
         self._pool.clear()
+
+    def start_anew(self) -> None:
+        """Use connections of its own in a forked process; what authentication has been agreed on remains."""
+        self._pool = _pool(self._request, self._address, self._tls)
 
     # what it serves
 
@@ -179,16 +181,13 @@ class Client:
         """Return a successful response, redirects followed; once more with new authorization where a token expired."""
         url = f"{self._scheme}://{self._address}{path}"
         for attempt in range(self._request.retry + 2):
-            used = self._authorization
-            response = self._follow(url, headers, used, intent)
+            response = self._follow(url, headers, self._authorization, intent)
             if response.status in (200, 206):
                 return response
             content = _limited(response, _ERROR_BODY_LIMIT, intent)
             response.release_conn()
             if response.status == 401 and attempt == 0:
-                with self._lock:
-                    if self._authorization == used:
-                        self._answer(response.headers.getlist("WWW-Authenticate"))
+                self._answer(response.headers.getlist("WWW-Authenticate"))
                 continue
             if response.status not in _TRANSIENT or attempt > self._request.retry:
                 break

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         def read(self, size: int = -1) -> bytes: ...
 
 
-PIECE = 1 << 20
-INPUT_PIECE = 256 << 10
+PIECE = 128 << 10  # larger ones would be mapped and unmapped each time
+INPUT_PIECE = 64 << 10
 WINDOW_LIMIT = 1 << 27  # zstd's own limit without --long
 SIZE_LIMIT = 1 << 40
 RATIO_LIMIT = 300

@@ -1,7 +1,7 @@
 """From a manifest to an image in the store.
 
     manifest ─► platform ─► config ─► plan: which layers and blobs are not here yet
-                                        │   one worker thread per blob, several at a time:
+                                        │   worker processes, a blob each at a time:
                                         │     fetch → check size and digest → write the blob
                                         │        └──► decompress → check the diff ID → unpack
                                         ▼
@@ -13,13 +13,11 @@ Everything lands in a staging directory first; the commit is a few renames under
 from __future__ import annotations
 
 import errno
-import hashlib
-import os
-import threading
 
-from podling.errors import Corrupt, PodlingError, Unavailable, reason
-from podling.image.blobs import Blob, Cancelled
-from podling.image.decompression import decompress
+from podling.errors import Corrupt, Unavailable, reason
+from podling.image import workers
+from podling.image.blobs import Blob
+from podling.image.workers import Target, Work
 from podling.linux import files
 from podling.oci import digest as digests
 from podling.oci import image_config, manifest
@@ -33,21 +31,19 @@ from podling.store.store import Gone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any, Protocol
 
+    from podling.image import blobs
     from podling.image.progress import Progress
     from podling.store.image import Image
     from podling.store.store import Store
 
-    class Source(Protocol):
+    class Source(blobs.Source, Protocol):
         """Where an image comes from."""
 
         def manifest(self, reference: str) -> tuple[bytes, str]: ...
-        def blob(self, digest: str, offset: int = 0) -> Any: ...
 
 
-WORKERS = 6
 ATTEMPTS = 3
 
 
@@ -71,21 +67,11 @@ class Remote(Record):
     diff_ids: list[str]
 
 
-class Work(Record):
-    """One blob that is needed: to be fetched unless it is here, and unpacked as these layers, by number."""
+class Plan(Record):
+    """What is not here yet: blobs, and the layers they become, by number."""
 
-    blob: Descriptor
-    is_here: bool
-    numbers: list[int]
-
-
-class Fetched(Record):
-    """What the workers made: blobs and layers by their staged paths; implied directories and sizes by layer number."""
-
-    blobs: dict[str, str] = {}
-    layers: dict[int, str] = {}
-    implied: dict[int, list[str]] = {}
-    sizes: dict[int, int] = {}
+    work: list[Work]
+    targets: dict[int, Target]
 
 
 def fetch(
@@ -159,17 +145,19 @@ def _warn_of_platform(document: dict[str, Any], wanted: Platform, report: Progre
 
 
 def _bring(store: Store, source: Source, remote: Remote, naming: Naming, staging: Staging, report: Progress) -> Image:
-    work = _plan(store, remote, report)
-    fetched = _Workers(store, source, remote, staging, report).run(work)
-    for number in sorted(fetched.layers):
-        _finish_layer(store, remote, fetched, number)
+    plan = _plan(store, remote, staging, report)
+    if plan.work:
+        workers.run(plan.work, source, report)
+    sizes = [
+        _finish_layer(store, remote, plan, number) if number in plan.targets else store.layer_size(chain_id)
+        for number, chain_id in enumerate(remote.chain_ids)
+    ]
+    blobs = {work.blob.digest: work.path for work in plan.work if not work.is_here}
     report.config_started(remote.manifest.config.digest, len(remote.config))
     for digest, content in ((remote.digest, remote.content), (remote.manifest.config.digest, remote.config)):
         if not store.has_blob(digest):
-            path = staging.blob(digests.hex_of(digest))
-            files.write_atomically(path, content, durable=False)
-            fetched.blobs[digest] = path
-    sizes = [fetched.sizes.get(number) or store.layer_size(chain) for number, chain in enumerate(remote.chain_ids)]
+            blobs[digest] = staging.blob(digests.hex_of(digest))
+            files.write_atomically(blobs[digest], content, durable=False)
     entry = Entry(
         media_type=remote.manifest.media_type,
         digest=remote.digest,
@@ -183,150 +171,35 @@ def _bring(store: Store, source: Source, remote: Remote, naming: Naming, staging
         layers=remote.chain_ids,
     )
     report.manifest_written()
-    staged = {remote.chain_ids[number]: path for number, path in fetched.layers.items()}
-    return store.add_image(staging, entry, fetched.blobs, staged)
+    staged = {remote.chain_ids[number]: target.path for number, target in plan.targets.items()}
+    return store.add_image(staging, entry, blobs, staged)
 
 
-def _plan(store: Store, remote: Remote, report: Progress) -> list[Work]:
+def _plan(store: Store, remote: Remote, staging: Staging, report: Progress) -> Plan:
     """Return the blobs that are to be fetched or unpacked, each once however many layers it makes."""
-    found: dict[str, Work] = {}
+    work: dict[str, Work] = {}
+    targets: dict[int, Target] = {}
     for number, layer in enumerate(remote.manifest.layers):
         is_here, is_unpacked = store.has_blob(layer.digest), store.has_layer(remote.chain_ids[number])
         if is_here and is_unpacked:
             report.blob_exists(layer.digest, layer.size)
             continue
-        work = found.setdefault(layer.digest, Work(blob=layer, is_here=is_here, numbers=[]))
+        path = store.blob_path(layer.digest) if is_here else staging.blob(digests.hex_of(layer.digest))
+        item = work.setdefault(layer.digest, Work(blob=layer, path=path, is_here=is_here))
         if not is_unpacked:
-            work.numbers.append(number)
-    return list(found.values())
+            targets[number] = Target(path=staging.layer(str(number)), diff_id=remote.diff_ids[number])
+            item.targets.append(targets[number])
+    return Plan(work=list(work.values()), targets=targets)
 
 
-def _finish_layer(store: Store, remote: Remote, fetched: Fetched, number: int) -> None:
-    """Complete an unpacked layer by what it takes over from those below it."""
-    path = fetched.layers[number]
+def _finish_layer(store: Store, remote: Remote, plan: Plan, number: int) -> int:
+    """Complete an unpacked layer by what it takes over from those below it; return its archive's size."""
+    target, chain_id = plan.targets[number], remote.chain_ids[number]
     below = [
-        fetched.layers[lower] + "/diff" if lower in fetched.layers else layers.diff_directory(store.root, chain_id)
-        for lower, chain_id in enumerate(remote.chain_ids[:number])
+        f"{plan.targets[lower].path}/diff" if lower in plan.targets else layers.diff_directory(store.root, lower_id)
+        for lower, lower_id in enumerate(remote.chain_ids[:number])
     ]
-    unpack.inherit(f"{path}/diff", fetched.implied[number], below[::-1])
-    chain_id, diff_id = remote.chain_ids[number], remote.diff_ids[number]
-    layers.describe(path, Layer(chain_id=chain_id, diff_id=diff_id, size=fetched.sizes[number]))
-
-
-class _Workers:
-    """Threads that take work from one list until it is empty or one of them fails."""
-
-    def __init__(self, store: Store, source: Source, remote: Remote, staging: Staging, report: Progress) -> None:
-        self._store = store
-        self._source = source
-        self._remote = remote
-        self._staging = staging
-        self._report = report
-        self._fetched = Fetched()
-        self._cancelled = threading.Event()
-        self._failures: list[BaseException] = []
-
-    def run(self, work: list[Work]) -> Fetched:
-        """Do all the work. Raise the first failure once every thread has ended."""
-        queue = sorted(work, key=lambda item: item.blob.size)  # the largest is taken first: it takes longest
-        threads = [threading.Thread(target=self._work, args=(queue,)) for _ in range(min(WORKERS, len(work)))]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        except BaseException:
-            self._cancelled.set()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
-            raise
-        if self._failures:
-            raise self._failures[0]
-        return self._fetched
-
-    def _work(self, queue: list[Work]) -> None:
-        try:
-            while queue and not self._cancelled.is_set():
-                try:
-                    item = queue.pop()
-                except IndexError:
-                    return
-                self._do(item)
-        except Cancelled:
-            return
-        except BaseException as error:
-            self._failures.append(error)
-            self._cancelled.set()
-
-    def _do(self, work: Work) -> None:
-        """Fetch a blob and unpack it on the way; more layers of the same blob are unpacked from its file."""
-        digest = work.blob.digest
-        numbers = list(work.numbers)
-        path = self._store.blob_path(digest)
-        self._report.blob_started(digest, work.blob.size)
-        if not work.is_here:
-            path = self._staging.blob(digests.hex_of(digest))
-            with self._blob(self._source, work.blob, path) as blob:
-                if numbers:
-                    self._unpack(blob, numbers.pop(0))
-                blob.finish()
-            self._fetched.blobs[digest] = path
-        for number in numbers:
-            with self._blob(_File(path), work.blob) as blob:
-                self._unpack(blob, number)
-                blob.finish()
-        self._report.blob_done(digest)
-
-    def _blob(self, source: Any, wanted: Descriptor, path: str = "") -> Blob:
-        def advanced(count: int) -> None:
-            self._report.blob_advanced(wanted.digest, count)
-
-        return Blob(source, wanted, path, advanced=advanced if path else None, cancelled=self._cancelled)
-
-    def _unpack(self, blob: Blob, number: int) -> None:
-        """Unpack a layer and check its diff ID."""
-        path = self._staging.layer(str(number))
-        os.makedirs(f"{path}/diff", mode=0o755)
-        hashed = _Hashed(decompress(blob))
-        try:
-            self._fetched.implied[number] = unpack.unpack(hashed.pieces(), f"{path}/diff")
-        except PodlingError as error:
-            raise type(error)(f"layer {self._remote.manifest.layers[number].digest}: {reason(error)}") from None
-        if hashed.digest() != self._remote.diff_ids[number]:
-            raise Corrupt(
-                f"layer {self._remote.manifest.layers[number].digest} unfolds to {hashed.digest()}, and not to "
-                f"{self._remote.diff_ids[number]}"
-            )
-        self._fetched.sizes[number] = hashed.size
-        self._fetched.layers[number] = path
-
-
-class _Hashed:
-    """A stream whose digest and size are known at its end."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self.size = 0
-        self._hash = hashlib.sha256()
-        self._pieces = pieces
-
-    def pieces(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            self._hash.update(piece)
-            self.size += len(piece)
-            yield piece
-
-    def digest(self) -> str:
-        return f"sha256:{self._hash.hexdigest()}"
-
-
-class _File:
-    """A blob that is on disk already."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def blob(self, digest: str, offset: int = 0) -> Any:
-        file = open(self._path, "rb", buffering=0)
-        file.seek(offset)
-        return file
+    result = workers.unpacked(target)
+    unpack.inherit(f"{target.path}/diff", result.implied, below[::-1])
+    layers.describe(target.path, Layer(chain_id=chain_id, diff_id=target.diff_id, size=result.size))
+    return result.size

@@ -24,6 +24,9 @@ class Layout:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def start_anew(self) -> None:
+        """Nothing is shared with another process."""
+
     def manifest(self, reference: str) -> tuple[bytes, str]:
         """Return a manifest by digest, by its name in index.json, or the only one there is where no name is given."""
         if digests.is_digest(reference):

@@ -1,6 +1,6 @@
 """What a pull tells while it works. A front door draws it; the base class says nothing.
 
-Calls come from several threads; one blob's calls come from one thread, in this order:
+Calls come from one thread, those of several blobs mixed:
 
     resolved? trying (source_failed)  signatures
         blob_exists │ blob_started blob_advanced* blob_done       per layer, several at a time
