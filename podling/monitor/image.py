@@ -1,9 +1,8 @@
 """The image of the resident monitor: its modules as one .pyc file, stripped to what runs.
 
-    16 bytes of .pyc header │ marshalled code: a loop that runs each module's code │ stamp of the sources
+    16 bytes of .pyc header │ marshalled code: a loop that runs each module's code │ what shrink.py adds
 
-The stamp tells whether the sources are still the ones. No docstrings, no annotations, no line tables: a third of the
-size, and what is not there is not resident.
+No docstrings, no annotations, no line tables: that is a third of the size, and what is not there is not resident.
 """
 
 from __future__ import annotations
@@ -30,21 +29,13 @@ sys.modules["podling.monitor.handover"].main()
 """
 
 
-def stamp(sources: Sequence[str]) -> bytes:
-    """Return what is different when a source is."""
-    stats = [os.stat(source) for source in sources]
-    return repr(
-        [(source, stat.st_mtime_ns, stat.st_size) for source, stat in zip(sources, stats, strict=True)]
-    ).encode()
-
-
 def build(sources: Sequence[str]) -> bytes:
     """Return the image of some modules, in the order in which they import each other."""
     modules = tuple([(f"{PACKAGE}.{os.path.basename(path)[:-3]}", _module(path)) for path in sources])
     boot: types.CodeType = compile(_BOOT, "resident", "exec", optimize=2)
     constants = tuple([modules if constant == "MODULES" else constant for constant in boot.co_consts])
     program = boot.replace(co_consts=constants)
-    return importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(program) + stamp(sources)
+    return importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(program)
 
 
 def _module(path: str) -> types.CodeType:
