@@ -29,10 +29,12 @@ class Record:
     _fields: tuple[str, ...] = ()
     _defaults: dict[str, Any] = {}
     _copied: tuple[str, ...] = ()
+    _names: frozenset[str] = frozenset()
 
     def __init_subclass__(cls) -> None:
         own = [name for name in vars(cls).get("__annotations__", {}) if not name.startswith("_")]
         cls._fields = (*[name for name in cls._fields if name not in own], *own)
+        cls._names = frozenset(cls._fields)
         cls._defaults = {name: getattr(cls, name) for name in cls._fields if hasattr(cls, name)}
         cls._copied = tuple(name for name, value in cls._defaults.items() if isinstance(value, (list, dict, set)))
 
@@ -76,7 +78,16 @@ class Record:
 
         Nested records stay plain objects unless the subclass overrides this.
         """
-        return cls(**{name: value[name] for name in cls._fields if name in value})
+        made = cls.__new__(cls)
+        fields = made.__dict__
+        fields.update(cls._defaults)
+        fields.update(value)
+        if fields.keys() != cls._names:  # unknown keys, or a field is missing: the slow way, which says so
+            return cls(**{name: value[name] for name in cls._fields if name in value})
+        for name in cls._copied:
+            if name not in value:
+                fields[name] = fields[name].copy()
+        return made
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ drift apart.
 
 from __future__ import annotations
 
-from importlib import import_module
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ ALIASES = {
 
 def module(path: str) -> Any:
     """Return the module of a path's verb, importing it and no other verb's."""
-    return import_module(f"podling.cli.verbs.{TABLE[path]}")
+    name = f"podling.cli.verbs.{TABLE[path]}"
+    __import__(name)
+    return sys.modules[name]
 
 
 def verb(path: str) -> Verb:

@@ -46,6 +46,18 @@ def main(argv: list[str], environment: dict[str, str]) -> int:
         return PodlingError.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        return _report_defect(error, argv)
+
+
+def _report_defect(error: Exception, argv: list[str]) -> int:
+    """Tell of an error that nobody foresaw; its traceback is for those who ask for it."""
+    if "debug" in argv or "trace" in argv or "--log-level=debug" in argv:
+        import traceback
+
+        traceback.print_exception(error)
+    _print_error(f"internal error: {type(error).__name__}: {error} (--log-level debug shows where)")
+    return PodlingError.exit_code
 
 
 def _open_streams() -> None:

@@ -193,10 +193,10 @@ def row(call: Invocation, container: Container) -> dict[str, Any]:
         "ExitCode": state.exit_code,
         "ExposedPorts": _exposed(container),
         "Id": config.id,
-        "Image": config.image_name or config.rootfs,
+        "Image": config.image_name,
         "ImageID": config.image_id,
         "IsInfra": False,
-        "Labels": config.labels or None,
+        "Labels": {key: config.labels[key] for key in sorted(config.labels)} or None,
         "Mounts": [mount["destination"] for mount in (*config.mounts, *config.volumes)],
         "Names": [config.name],
         "Namespaces": _namespaces(container) if flags.boolean("ns") else {},
@@ -217,7 +217,7 @@ def _exposed(container: Container) -> dict[str, list[str]] | None:
     found: dict[str, list[str]] = {}
     for protocol, number in sorted(ps_columns.exposed_ports(container.config.exposed_ports)):
         found.setdefault(str(number), []).append(protocol)
-    return found or None
+    return {number: found[number] for number in sorted(found)} or None
 
 
 def _port(port: Any) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from podling.cli import filters
 from podling.engine import find
 from podling.errors import InvalidArgument, NotFound, PodlingError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from podling.cli.verb import Invocation
     from podling.engine.container import Container
 
@@ -26,7 +25,7 @@ def containers(call: Invocation, *, ignore_missing: bool = False, statuses: tupl
     if flags.optional("filter"):
         from podling.engine import listing
 
-        found = listing.list_containers(settings, filters(flags.texts("filter")), all=True)
+        found = listing.list_containers(settings, filters.parse(flags.texts("filter")), all=True)
         return [(container.id, container) for container in found]
     if flags.boolean("all"):
         everything = find.all_containers(settings)
@@ -62,19 +61,6 @@ def _identifiers(call: Invocation, ignore_missing: bool) -> list[str]:
             if not ignore_missing:
                 raise InvalidArgument("reading CIDFile") from error
     return read
-
-
-def filters(texts: Iterable[str]) -> dict[str, list[str]]:
-    """Return --filter's values by key. Raise InvalidArgument for one that is not KEY=VALUE."""
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InvalidArgument(f'invalid filter "{text}"')
-        if key.endswith("!"):  # label!=x: the key is label!
-            key = key[:-1].strip() + "!"
-        found.setdefault(key, []).append(value)
-    return found
 
 
 class Outcome:

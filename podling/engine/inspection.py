@@ -137,13 +137,15 @@ def _state(settings: Settings, container: Container, specification: dict[str, An
         "OOMKilled": state.oom_killed,
         "Dead": False,
         "Pid": state.pid if alive else 0,
+    }
+    if alive and state.monitor_pid and not listing.is_unmonitored(container):
+        data["ConmonPid"] = state.monitor_pid
+    data |= {
         "ExitCode": state.exit_code,
         "Error": state.error,
         "StartedAt": timestamp(state.started_at),
         "FinishedAt": timestamp(state.finished_at),
     }
-    if alive and state.monitor_pid and not listing.is_unmonitored(container):
-        data["ConmonPid"] = state.monitor_pid
     if container.config.healthcheck:
         data["Health"] = {"Status": "starting" if alive else "", "FailingStreak": 0, "Log": None}
     if alive and state.cgroup_path:
@@ -183,11 +185,13 @@ def _image(settings: Settings, image_id: str) -> Image | None:
 
 
 def _graph_driver(settings: Settings, container: Container, image: Image | None) -> dict[str, Any]:
+    from podling.store import layers
+
     home = paths.container_directory(settings, container.id)
     data = {"UpperDir": f"{home}/diff", "WorkDir": f"{home}/work"}
     if image is not None:
-        layers = ":".join(f"{settings.root}/layers/{chain_id}" for chain_id in reversed(image.layers))
-        data = {"LowerDir": layers, **data}
+        found = [layers.diff_directory(settings.root, chain_id) for chain_id in reversed(image.layers)]
+        data = {"LowerDir": ":".join(found), **data}
     if os.path.ismount(f"{home}/merged"):
         data["MergedDir"] = f"{home}/merged"
     return {"Name": "overlay", "Data": dict(sorted(data.items()))}
@@ -202,17 +206,19 @@ def _dependencies(container: Container) -> list[str]:
 
 def inspect_image(settings: Settings, image: Image) -> dict[str, Any]:
     """Return Podman's ImageData."""
+    from podling.store import layers
+
     document = image.document
     manifest = image.manifest
-    layers = (document.get("rootfs") or {}).get("diff_ids") or []
-    top = f"{settings.root}/layers/{image.layers[-1]}" if image.layers else ""
+    diff_ids = (document.get("rootfs") or {}).get("diff_ids") or []
+    top = layers.diff_directory(settings.root, image.layers[-1]) if image.layers else ""
     data: dict[str, Any] = {
         "Id": image.id,
         "Digest": image.digest,
         "RepoTags": list(image.names),
         "RepoDigests": list(image.repo_digests),
         "Parent": "",
-        "Comment": (image.history[-1].get("comment") or "") if image.history else "",
+        "Comment": (image.history[0].get("comment") or "") if image.history else "",
         "Created": document.get("created") or None,
         "Config": _image_config(image.config),
         "Version": document.get("docker_version") or "",
@@ -222,7 +228,7 @@ def inspect_image(settings: Settings, image: Image) -> dict[str, Any]:
         "Size": image.size,
         "VirtualSize": image.size,
         "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": top}},
-        "RootFS": {"Type": "layers", "Layers": layers},
+        "RootFS": {"Type": "layers", "Layers": diff_ids},
         "Labels": sorted_map(image.labels) or None,
         "Annotations": sorted_map(manifest.get("annotations") or {}),
         "ManifestType": manifest.get("mediaType") or "application/vnd.oci.image.manifest.v1+json",

@@ -70,6 +70,7 @@ def host_config(settings: Settings, container: ContainerConfig, specification: d
     """Return Podman's InspectContainerHostConfig."""
     linux = specification["linux"]
     annotations = specification.get("annotations") or {}
+    added, dropped = _capabilities(settings, container, specification)
     data: dict[str, Any] = {
         "Binds": _binds(container),
         "CgroupManager": settings.cgroup_manager,
@@ -93,8 +94,8 @@ def host_config(settings: Settings, container: ContainerConfig, specification: d
         "Annotations": _sorted(annotations) or None,
         "VolumeDriver": "",
         "VolumesFrom": None,
-        "CapAdd": _capabilities(container, specification)[0],
-        "CapDrop": _capabilities(container, specification)[1],
+        "CapAdd": added,
+        "CapDrop": dropped,
         "Dns": list(container.dns_servers),
         "DnsOptions": list(container.dns_options),
         "DnsSearch": list(container.dns_search),
@@ -207,11 +208,15 @@ def _devices(container: ContainerConfig) -> list[dict[str, str]]:
     ]
 
 
-def _capabilities(container: ContainerConfig, specification: dict[str, Any]) -> tuple[list[str], list[str]]:
+def _capabilities(
+    settings: Settings, container: ContainerConfig, specification: dict[str, Any]
+) -> tuple[list[str], list[str]]:
     """Return what the bounding set has beyond the default one, and what it lacks."""
     from podling.linux import capabilities
 
-    default = set(capabilities.BY_NAME) if container.privileged else set(_DEFAULT_CAPABILITIES)
+    configured = settings.container.get("default_capabilities") or _DEFAULT_CAPABILITIES
+    named = {"CAP_" + name.upper().removeprefix("CAP_") for name in configured}
+    default = set(capabilities.BY_NAME) if container.privileged else named
     bounding = specification["process"]["capabilities"].get("bounding") or []
     return [name for name in bounding if name not in default], sorted(default - set(bounding))
 

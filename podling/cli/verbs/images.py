@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from podling.cli import human, selection, tables
+from podling.cli import filters, human, tables
 from podling.cli.common_flags import NO_TRUNC
 from podling.cli.flags import Flag, UsageError
 from podling.cli.verb import Invocation, Verb, at_most
@@ -48,10 +48,10 @@ def run(call: Invocation) -> int:
     flags = call.flags
     if flags.changed("filter") and call.arguments:
         raise UsageError("cannot specify an image and a filter(s)")
-    filters = selection.filters(flags.texts("filter"))
+    wanted = filters.parse(flags.texts("filter"))
     if call.arguments:
-        filters = {"reference": call.arguments}
-    rows = [row for image in image_listing.list_images(call.settings, filters) for row in _rows(image)]
+        wanted = {"reference": call.arguments}
+    rows = [row for image in image_listing.list_images(call.settings, wanted) for row in _rows(image)]
     rows.sort(key=_SORT_KEYS[flags.text("sort")])
     sys.stdout.write(_output(call, rows))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from podling.cli import selection, tables
+from podling.cli import filters, tables
 from podling.cli.common_flags import NO_TRUNC
 from podling.cli.flags import Flag
 from podling.cli.verb import Invocation, Verb
@@ -31,7 +31,7 @@ def run(call: Invocation) -> int:
     """Print the list."""
     from podling.engine import networks
 
-    found = networks.list_networks(call.settings, selection.filters(call.flags.texts("filter")))
+    found = networks.list_networks(call.settings, filters.parse(call.flags.texts("filter")))
     sys.stdout.write(_output(call, found))
     return 0
 

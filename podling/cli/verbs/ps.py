@@ -93,14 +93,14 @@ def _output(call: Invocation) -> str:
 
 def _containers(call: Invocation) -> list[Container]:
     flags = call.flags
-    filters = None
+    wanted = None
     if flags.changed("filter"):
-        from podling.cli import selection
+        from podling.cli import filters
 
-        filters = selection.filters(flags.texts("filter"))
+        wanted = filters.parse(flags.texts("filter"))
     found = listing.list_containers(
         call.settings,
-        filters,
+        wanted,
         all=flags.boolean("all"),
         last=max(0, flags.number("last")),
         latest=flags.boolean("latest"),
@@ -132,7 +132,7 @@ def _row(call: Invocation, container: Container, now: int) -> list[str]:
         return [identifier, container.name, str(container.state.pid), *numbers]
     row = [
         identifier,
-        container.config.image_name or container.config.rootfs,
+        container.config.image_name,
         ps_columns.command_text(container, whole),
         human.ago(container.config.created, now),
         ps_columns.status_text(container, now),

@@ -44,6 +44,7 @@ def run(call: Invocation) -> int:
     options = create_options.options(call)
     options.rm = options.rm or options.rmi
     streams = _streams(call)
+    _warn_without_terminal(options)
     clock = Clock()
     if flags.boolean("detach"):
         container = engine_run.run_detached(call.settings, options, clock)
@@ -51,7 +52,6 @@ def run(call: Invocation) -> int:
         sys.stdout.write(container.id + "\n")
         status = 0
     else:
-        _warn_without_terminal(options)
         status = engine_run.run_attached(call.settings, options, streams, clock, create_options.print_warnings)
     if options.rmi:
         _remove_image(call, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from podling.cli import selection, tables
+from podling.cli import filters, tables
 from podling.cli.flags import Flag, UsageError
 from podling.cli.verb import Invocation, Verb
 from podling.engine import volume_management
@@ -33,7 +33,7 @@ def run(call: Invocation) -> int:
     flags = call.flags
     if flags.boolean("quiet") and flags.changed("format"):
         raise UsageError("quiet and format flags cannot be used together")
-    found = volume_management.list_volumes(call.settings, selection.filters(flags.texts("filter")))
+    found = volume_management.list_volumes(call.settings, filters.parse(flags.texts("filter")))
     sys.stdout.write(_output(call, found))
     return 0
 
