@@ -86,6 +86,8 @@ def cover_dev_console(root: Root, slave: int) -> None:
             pass
         beneath = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
         target = syscalls.openat2(directory, "console", os.O_PATH | os.O_NOFOLLOW, beneath)
+        if stat.S_ISLNK(os.fstat(target).st_mode):
+            raise PodlingError('"/dev/console" of the container is a symlink')
         tree = mounts.clone(slave, "", recursive=False)
         mounts.attach(tree, target)
         os.close(tree)

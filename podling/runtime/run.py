@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podling.runtime import arguments, create, delete
+from podling.runtime import arguments, create, delete, launch
 from podling.runtime.start import start
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ OPTIONS = (*create.OPTIONS, "keep")
 def run(context: Context, options: dict[str, Any], words: list[str]) -> int:
     """Run a container; return the exit status of its process, or 0 at once with --detach."""
     container_id = arguments.only_id(words)
+    launch.check_preserved(options["preserve-fds"])
     if options["detach"]:
         made, _birth = create.create(context, options, container_id)
         _start_or_delete(context, made)
