@@ -15,6 +15,7 @@ import os
 
 from podling.engine import hostfiles, paths, rootfs_files, seccomp_profile, specification, users
 from podling.engine.specification import Facts
+from podling.engine.specification_mounts import in_new_user_namespace
 from podling.errors import InvalidArgument
 from podling.linux import syscalls
 from podling.linux.capabilities import BY_NAME, NAMES
@@ -42,6 +43,9 @@ def write(settings: Settings, container: Container, rootfs: str, namespace_paths
     facts = read_facts(settings, container, rootfs, namespace_paths)
     document = specification.generate(config, facts)
     _act(config, facts, rootfs)
+    if in_new_user_namespace(config):
+        for path in (home, rootfs, *facts.volume_paths.values()):
+            rootfs_files.make_traversable(path)
     if config.cdi_devices:
         from podling.engine import devices_cdi
 

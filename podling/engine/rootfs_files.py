@@ -31,6 +31,19 @@ def host_id(mappings: list[dict[str, int]], number: int) -> int:
     return number
 
 
+def make_traversable(path: str) -> None:
+    """Let everyone pass through a directory and those above it, as Podman does.
+
+    A runtime resolves the path of the root, and of what is bound into it, as the root of a user namespace, who is
+    nobody on the host.
+    """
+    while path != "/":
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        if mode & 0o111 != 0o111:
+            os.chmod(path, mode | 0o111)
+        path = os.path.dirname(path)
+
+
 def open_directory(rootfs: str, path: str) -> int:
     """Open a directory of a root filesystem. Raise OSError."""
     root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from podling.engine.container import Container
     from podling.engine.options import Settings
+    from podling.store.idmap import IdMappings
 
 STARTABLE = (Status.CREATED, Status.EXITED, Status.INITIALIZED)
 
@@ -116,7 +117,17 @@ def mount(settings: Settings, container: Container) -> str:
     from podling.store.store import Store
 
     store = Store(settings.root, settings.runroot)
-    return store.mount_rootfs(config.id, config.image_id)
+    return store.mount_rootfs(config.id, config.image_id, userns=_file_owners(container))
+
+
+def _file_owners(container: Container) -> IdMappings | None:
+    """Return how the owners of the root's files are mapped; None where the IDs are the host's own."""
+    config = container.config
+    if all(row["containerID"] == row["hostID"] for row in (*config.uid_mappings, *config.gid_mappings)):
+        return None
+    from podling.store.idmap import IdMappings
+
+    return IdMappings(uids=config.uid_mappings, gids=config.gid_mappings)
 
 
 def _namespaces(settings: Settings, container: Container) -> dict[str, str]:

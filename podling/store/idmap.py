@@ -103,7 +103,16 @@ def user_namespace(mappings: IdMappings) -> int:
 def _mapped_tree(path: str, userns: int) -> int:
     tree = syscalls.open_tree(syscalls.AT_FDCWD, path, syscalls.OPEN_TREE_CLONE)
     try:
-        syscalls.mount_setattr(tree, "", syscalls.AT_EMPTY_PATH, attr_set=syscalls.MOUNT_ATTR_IDMAP, userns=userns)
+        # Private: a clone of the container's directory would else be a peer of the mount it stands on, and unmounting
+        # one place would unmount the next.
+        syscalls.mount_setattr(
+            tree,
+            "",
+            syscalls.AT_EMPTY_PATH,
+            attr_set=syscalls.MOUNT_ATTR_IDMAP,
+            propagation=syscalls.MS_PRIVATE,
+            userns=userns,
+        )
     except OSError as error:
         os.close(tree)
         if error.errno == errno.EINVAL:

@@ -207,6 +207,14 @@ def test_user_namespace(room: Room) -> None:
     assert shown.split() == ["0", "0", "1", "1", "100001", "65535", "0"]
 
 
+def test_a_user_namespace_without_the_hosts_root(room: Room) -> None:
+    room.top.chmod(0o700)
+    subprocess.run(["chown", "-R", "100000:100000", str(room.rootfs)], check=True)
+    script = "cat /proc/self/uid_map; stat -c %u /etc/passwd; echo x > /new; cat /etc/hostname"
+    shown = room.run(script, uidmap=["0:100000:65536"])
+    assert shown.split() == ["0", "100000", "65536", "0", room.made[0].id[:12]]
+
+
 def test_time_zone(room: Room) -> None:
     expected = os.stat(os.path.realpath("/usr/share/zoneinfo/Europe/Berlin")).st_size
     assert room.run("stat -c %s /etc/localtime", tz="Europe/Berlin").strip() == str(expected)
