@@ -30,9 +30,7 @@ def _challenges(header: str) -> list[Challenge]:
         if equals and found:
             found[-1][1][name.strip().lower()] = _unquote(value.strip())
     return [
-        Challenge(
-            scheme=scheme, **{key: value for key, value in fields.items() if key in ("realm", "service", "scope")}
-        )
+        Challenge(scheme=scheme, realm=fields.get("realm", ""), service=fields.get("service", ""))
         for scheme, fields in found
     ]
 

@@ -144,9 +144,10 @@ def wanted_platform(
     if platform:
         if os or architecture or variant:
             raise InvalidArgument("--platform option can not be specified with --arch, --os or --variant")
-        os, architecture, variant, *excess = [*platform.split("/"), "", ""] if platform.count("/") < 3 else [""] * 4
-        if excess[1:] or not os:
+        parts = platform.split("/")
+        if len(parts) > 3 or not parts[0]:
             raise InvalidArgument(f'invalid platform syntax for "{platform}": use OS/ARCH[/VARIANT]')
+        os, architecture, variant = [*parts, "", ""][:3]
     chosen = _ARCHITECTURE_ALIASES.get(architecture or "", architecture) or host.architecture
     default_variant = host.variant if chosen == host.architecture else ""
     return Platform(os=os or host.os, architecture=chosen, variant=variant or default_variant)

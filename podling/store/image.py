@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podling.oci import image_config, jsontext
+from podling.oci import jsontext
 from podling.records import Record
 
 TYPE_CHECKING = False
@@ -31,6 +31,8 @@ class Image(Record):
     def document(self) -> dict[str, Any]:
         """Return the whole configuration: architecture, os, config, rootfs, history. Raise Corrupt, or OSError."""
         if "_document" not in self.__dict__:
+            from podling.oci import image_config
+
             with open(self.config_path, "rb") as file:
                 self.__dict__["_document"] = image_config.parse(file.read())
         document: dict[str, Any] = self.__dict__["_document"]

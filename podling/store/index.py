@@ -16,7 +16,6 @@ import os
 from podling.errors import Corrupt
 from podling.linux import files
 from podling.oci import jsontext
-from podling.oci.manifest import OCI_INDEX
 from podling.records import Record
 
 TYPE_CHECKING = False
@@ -87,6 +86,8 @@ def read(images: str) -> list[Entry]:
 
 def write(images: str, entries: list[Entry]) -> None:
     """Replace the entries, leaving alone the descriptors that others wrote. The store's lock is held."""
+    from podling.oci.manifest import OCI_INDEX
+
     foreign = [descriptor for descriptor in descriptors(images) if entry_of(descriptor) is None]
     manifests = [entry.descriptor() for entry in entries] + foreign
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
