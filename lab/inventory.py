@@ -2,7 +2,7 @@
 
 | part        | a line per                                                                                             |
 |-------------|--------------------------------------------------------------------------------------------------------|
-| processes   | process: its pid, name and arguments; the dead that nobody reaped too                                  |
+| processes   | process, by pid and start time; the dead that nobody reaped too                                        |
 | mounts      | mount in this mount namespace                                                                          |
 | namespaces  | network namespace that a process or a mount holds                                                      |
 | links       | network interface in this network namespace                                                            |
@@ -47,7 +47,7 @@ SETTLE_SECONDS = 5.0
 
 
 def process_line(pid: int) -> str | None:
-    """Return a process's line; None for one that is gone, and for the kernel's own threads."""
+    """Return a process's name and arguments; None for one that is gone, and for the kernel's own threads."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
@@ -57,13 +57,22 @@ def process_line(pid: int) -> str | None:
     state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
     if pid == 2 or parent == "2":
         return None
-    return f"{pid} {comm}{' (zombie)' if state == 'Z' else ''} {arguments}"
+    return f"{comm}{' (zombie)' if state == 'Z' else ''} {arguments}"
+
+
+def start_time(pid: int) -> str:
+    """Return when a process started, in the kernel's ticks: with its pid it names the process for good."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return stat[stat.rindex(")") + 2 :].split()[19]
 
 
 def processes() -> set[str]:
-    """Return a line per process, this one and its own children that are being waited for included."""
-    lines = (process_line(int(name)) for name in os.listdir("/proc") if name.isdigit())
-    return {line for line in lines if line is not None}
+    """Return pid and start time of each process: name and arguments may change in its life."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return {f"{pid} {start_time(pid)}" for pid in pids if process_line(pid) is not None}
 
 
 def mounts() -> set[str]:
@@ -165,7 +174,9 @@ def differences(before: Inventory, after: Inventory) -> list[str]:
     """Return what was added, a line each, and which files were lost: anything else may end by itself."""
     lines = []
     for part, had in before.items():
-        lines += [f"{part}: + {line}" for line in sorted(after[part] - had)]
+        for line in sorted(after[part] - had):
+            told = process_line(int(line.split()[0])) if part == "processes" else ""
+            lines += [f"{part}: + {line} {told or ''}".rstrip()]
         if part == "files":
             lines += [f"{part}: - {line}" for line in sorted(had - after[part])]
     return lines

@@ -15,6 +15,7 @@ real Podman: a harness is proved there before it judges ours.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -113,5 +114,6 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     rest = inventory.settled(before, roots)
     if rest and roots:  # or every later test fails of it too
-        request.getfixturevalue("podling").run("rm", "--all", "--force", "--time", "0")
+        containers = set(re.findall(r"\b[0-9a-f]{64}\b", " ".join(rest)))
+        request.getfixturevalue("podling").run("rm", "--force", "--ignore", "--time", "0", *containers)
     assert not rest, f"left behind {len(rest)}:\n" + "\n".join(line[:200] for line in rest[:30])

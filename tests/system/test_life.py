@@ -170,6 +170,7 @@ def test_exec(podling: World, sleeper: str, arguments: list[str], status: int, s
 def sleeper(podling: World) -> Iterator[str]:
     """Return a container that stays."""
     container = podling.check("run", "-d", "--network", "none", "-e", "FROM=run", "fedora", "sleep", "1000")
+    podling.check("exec", container, "true")  # the first one makes the directory of exec sessions
     yield container
     podling.check("rm", "--force", "--time", "0", container)
 
