@@ -100,6 +100,7 @@ class Clients:
         """Begin to serve, or go on where another instance left off."""
         if self.listener >= 0:
             self._loop.watch(self.listener, READ, self._accept)
+            self._loop.first = self.listener  # who connected before the container wrote shall read it
             self._accept(self.listener, READ)  # who came before a short life is over has a right to its output
         for client in self._clients.values():
             self._arm(client)

@@ -35,6 +35,7 @@ class Loop:
         self._signals, self._signals_in = posix.pipe2(posix.O_CLOEXEC | posix.O_NONBLOCK)
         self._epoll.register(self._signals, READ)
         self.deadlines: dict[str, float] = {}
+        self.first = -1  # whose event is handled before others of the same turn
 
     def take_signals(self) -> None:
         """Receive the monitor's signals from here on, with those that were held back."""
@@ -67,7 +68,10 @@ class Loop:
     def turn(self) -> bytes:
         """Wait for events or the nearest deadline, call the handlers, and return the numbers of arrived signals."""
         arrived = b""
-        for fd, events in self._epoll.poll(self._patience()):
+        ready = self._epoll.poll(self._patience())
+        if len(ready) > 1:
+            ready.sort(key=self._is_later)
+        for fd, events in ready:
             if fd == self._signals:
                 arrived = posix.read(fd, 512)
                 continue
@@ -75,6 +79,9 @@ class Loop:
             if handler is not None:
                 handler(fd, events)
         return arrived
+
+    def _is_later(self, event: tuple[int, int]) -> bool:
+        return event[0] != self.first
 
     def _patience(self) -> float | None:
         if not self.deadlines:

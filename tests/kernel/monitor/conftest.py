@@ -40,8 +40,9 @@ command=$bundle/command
 [ "$verb" = exec ] && command=$process
 [ -e "$command" ] || { echo "no command for $id" >&2; exit 3; }
 exec 9<&0  # what runs in the background would have /dev/null
-setsid sh "$command" <&9 9<&- &
-printf %s $! > "$pid_file"
+start='printf %s $$ > "$0.staged"; mv "$0.staged" "$0"; exec sh "$1"'
+(setsid sh -c "$start" "$pid_file" "$command" <&9 9<&- &)  # an orphan: no shell may reap it
+while [ ! -s "$pid_file" ]; do sleep 0.005; done
 """
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.kernel.monitor.conftest import OURS, RUNC, Caller, await_true
 
 

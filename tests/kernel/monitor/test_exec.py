@@ -6,6 +6,7 @@ import json
 import socket
 
 import pytest
+
 from tests.kernel.monitor.conftest import OURS, Caller
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.kernel.monitor.conftest import OURS, Caller, await_true
 
 MANY = "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); done"
@@ -36,6 +37,13 @@ def hold(caller: Caller, then: str) -> None:
     caller.command(f"read line < fifo; {then}")
 
 
+def await_accepted(caller: Caller, count: int) -> None:
+    """Wait until the real one has its clients: it may read the container's output first. Ours never does."""
+    if caller.conmon != OURS:
+        directory = Path(f"/proc/{caller.monitor}/fd")
+        await_true(lambda: len([fd for fd in directory.iterdir() if "socket:" in os.readlink(fd)]) == 2 + count)
+
+
 def go(caller: Caller) -> None:
     (caller.directory / "fifo").write_text("go\n")
 
@@ -45,6 +53,7 @@ def test_attach_and_log_have_the_same(caller: Caller, shrunk: bool) -> None:
     hold(caller, MANY + "; echo err >&2; printf end")
     caller.create()
     one, two = caller.attach(), caller.attach()
+    await_accepted(caller, 2)
     if shrunk and caller.conmon == OURS:
         caller.await_shrunk()
     go(caller)
@@ -87,6 +96,7 @@ def test_input_passes_whole(caller: Caller, shrunk: bool) -> None:
     if shrunk and caller.conmon == OURS:
         caller.await_shrunk()
     client = caller.attach()
+    await_accepted(caller, 1)
     go(caller)
     digest = hashlib.md5()
     for number in range(200):
@@ -132,6 +142,7 @@ def test_a_flood_arrives_whole(caller: Caller) -> None:
     os.mkfifo(caller.directory / "fifo")
     caller.create()
     client = caller.attach()
+    await_accepted(caller, 1)
     go(caller)
     found = streams(client)
     assert found[3] == b"1\n2\n3\n"
@@ -161,6 +172,7 @@ def test_a_client_that_vanishes(caller: Caller) -> None:
     hold(caller, "seq 1 100000; echo done")
     caller.create()
     client = caller.attach()
+    await_accepted(caller, 1)
     go(caller)
     client.recv(65536)
     client.close()
@@ -172,6 +184,7 @@ def test_a_full_disk_loses_lines_and_nothing_else(caller: Caller) -> None:
     hold(caller, "seq 1 1000; exit 3")
     caller.create(log="k8s-file:/dev/full")
     client = caller.attach()
+    await_accepted(caller, 1)
     go(caller)
     assert streams(client)[2] == b"".join(b"%d\n" % n for n in range(1, 1001))
     assert caller.exit_code() == 3
