@@ -130,12 +130,16 @@ def _network_with(networks: NetworkStore, interface: str) -> str:
     return next((network.name for network in networks.list() if network.network_interface == interface), "")
 
 
-def is_empty(interface: str) -> bool:
-    """Tell whether a bridge has no ports, ours or others'."""
+def is_used_by_others(networks: NetworkStore, interface: str) -> bool:
+    """Tell whether a bridge has ports that are others'. Its own may be dying and tell nothing of themselves."""
     try:
-        return not os.listdir(f"{_SYS}/{interface}/brif")
+        ports = os.listdir(f"{_SYS}/{interface}/brif")
     except FileNotFoundError:
-        return True
+        return False
+    prefix = f"pd{networks.tag & 0xFFFF:04x}"
+    return any(
+        not port.startswith(prefix) or _reads(port, "netdev_group") not in ("", str(networks.tag)) for port in ports
+    )
 
 
 def exists(interface: str) -> bool:

@@ -90,7 +90,9 @@ def collect_strays(networks: NetworkStore) -> list[str]:
 
 def _delete_if_idle(networks: NetworkStore, interface: str, network_name: str, netlink: Netlink) -> bool:
     with networks.lock(network_name or ".unnamed"):
-        if leases.read(networks, network_name) or not bridges.exists(interface) or not bridges.is_empty(interface):
+        if leases.read(networks, network_name) or bridges.is_used_by_others(networks, interface):
+            return False
+        if not bridges.exists(interface):
             return False
         naming.stop(networks, network_name)
         bridges.delete(interface, netlink)

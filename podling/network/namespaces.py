@@ -65,6 +65,16 @@ def create(path: str) -> None:
         raise
 
 
+def pin(pid: int, path: str) -> None:
+    """Mount the network namespace of a process at `path`, so that it has a name and outlives the process."""
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        syscalls.mount(f"/proc/{pid}/ns/net", path, None, syscalls.MS_BIND)
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
 def remove(path: str) -> None:
     """Let go of the namespace at `path` and remove the file; absent is fine.
 

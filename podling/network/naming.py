@@ -76,10 +76,26 @@ def _file(networks: NetworkStore, network_name: str) -> str:
 def _process(networks: NetworkStore, network_name: str) -> tuple[int, int] | None:
     """Return the pid and start time of the resolver that was started last."""
     try:
-        pid, started = processes.read_small(_file(networks, network_name)).split()
-        return int(pid), int(started)
-    except (FileNotFoundError, ValueError):
+        text = processes.read_small(_file(networks, network_name))
+    except FileNotFoundError:
         return None
+    if text:
+        pid, started = text.split()
+        return int(pid), int(started)
+    return _unrecorded(networks, network_name)
+
+
+def _unrecorded(networks: NetworkStore, network_name: str) -> tuple[int, int] | None:
+    """Return a resolver whose starter was killed before it could write the pid down, found by its arguments."""
+    mine = f"\0{networks.run_dir}\0{network_name}\0"
+    for name in os.listdir("/proc"):
+        try:
+            arguments = processes.read_small(f"/proc/{name}/cmdline") if name.isdigit() else ""
+            if mine in arguments and "podling.network.resolver" in arguments:
+                return int(name), processes.start_time(int(name))
+        except OSError:
+            continue  # it has ended
+    return None
 
 
 def _listen(gateway: str, kind: int) -> _socket:
