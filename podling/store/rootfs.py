@@ -14,6 +14,7 @@ from podling.errors import NotFound
 from podling.linux import files
 from podling.oci import jsontext
 from podling.records import Record
+from podling.store import layers
 
 
 class Base(Record):
@@ -32,12 +33,28 @@ def create(root: str, container_id: str, base: Base) -> None:
     """Make a container's directories; those that exist stay. The store's lock is held, shared."""
     path = directory(root, container_id)
     os.makedirs(path, mode=0o700, exist_ok=True)
-    for name, mode in (("diff", 0o755), ("work", 0o700), ("merged", 0o755)):
-        try:
-            os.mkdir(f"{path}/{name}", mode)
-        except FileExistsError:
-            pass
+    is_new = _make(f"{path}/diff", 0o755)
+    _make(f"{path}/work", 0o700)
+    _make(f"{path}/merged", 0o755)
+    if is_new and base.layers:
+        _copy_root(layers.diff_directory(root, base.layers[-1]), f"{path}/diff")
     files.write_atomically(f"{path}/image", jsontext.dumps(base.to_json()), durable=False)
+
+
+def _make(path: str, mode: int) -> bool:
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _copy_root(top: str, diff: str) -> None:
+    """Give the upper layer's root the owner and mode of the layer's below: overlayfs shows the upper one's."""
+    wanted, found = os.stat(top), os.stat(diff)
+    if (wanted.st_uid, wanted.st_gid, wanted.st_mode) != (found.st_uid, found.st_gid, found.st_mode):
+        os.chown(diff, wanted.st_uid, wanted.st_gid)
+        os.chmod(diff, wanted.st_mode & 0o7777)
 
 
 def base_of(root: str, container_id: str) -> Base:
