@@ -126,6 +126,9 @@ def with_identifier(message: bytes, identifier: int) -> bytes:
 
 
 def failure(message: bytes, code: int) -> bytes:
-    """Return a response without content to a message that may be malformed but for its header."""
-    identifier, flags = unpack_from(">HH", message)
-    return pack(">HHHHHH", identifier, _QR | _RA | flags & (_RD | _OPCODE_MASK) | code, 0, 0, 0, 0)
+    """Return a response without content, with the question if it can be told: clients pass over one without it."""
+    try:
+        return Query(message).answer(code, [])
+    except ValueError:
+        identifier, flags = unpack_from(">HH", message)
+        return pack(">HHHHHH", identifier, _QR | _RA | flags & (_RD | _OPCODE_MASK) | code, 0, 0, 0, 0)
