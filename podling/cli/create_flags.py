@@ -193,7 +193,7 @@ _RESOURCE = (
         "array",
         "Limit write rate (IO per second) to a device (e.g. --device-write-iops=/dev/sda:1000)",
     ),
-    Flag("blkio-weight", "string", "Block IO weight (relative weight) accepts a weight value between 10 and 1000."),
+    Flag("blkio-weight", "uint", "Block IO weight (relative weight) accepts a weight value between 10 and 1000."),
     Flag("blkio-weight-device", "array", "Block IO weight (relative device weight, format: `DEVICE_NAME:WEIGHT`)"),
     Flag(
         "cgroups",

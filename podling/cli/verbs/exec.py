@@ -7,7 +7,7 @@ import sys
 from podling.cli.common_flags import DETACH_KEYS, LATEST
 from podling.cli.flags import Flag, UsageError
 from podling.cli.verb import Invocation, Verb, any_arguments
-from podling.errors import InvalidArgument
+from podling.errors import InvalidArgument, WrongState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ VERB = Verb(
     arguments=any_arguments,
     interspersed=False,
 )
+NOT_RUNNING_STATUS = 255  # Podman's, for a container in which nothing can be started
 _OPTIONS = (
     "detach",
     "env",
@@ -65,10 +66,14 @@ def run(call: Invocation) -> int:
     values = {name.replace("-", "_"): flags.given[name] for name in _OPTIONS if name in flags.given}
     options = ExecOptions(**values, command=command, detach_keys=flags.optional("detach-keys"))
     streams = AttachStreams(stdin=options.interactive, detach_keys=options.detach_keys, sig_proxy=False)
-    if options.detach:
-        sys.stdout.write(engine_exec.execute_detached(call.settings, container, options) + "\n")
-        return 0
-    return engine_exec.execute(call.settings, container, options, streams)
+    try:
+        if options.detach:
+            sys.stdout.write(engine_exec.execute_detached(call.settings, container, options) + "\n")
+            return 0
+        return engine_exec.execute(call.settings, container, options, streams)
+    except WrongState as error:
+        error.exit_code = NOT_RUNNING_STATUS
+        raise
 
 
 def _target(call: Invocation) -> tuple[Container, list[str]]:
