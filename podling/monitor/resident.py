@@ -9,8 +9,8 @@
                                    ├─ oom (eventfd of v1, memory.events of v2) ─► `oom` marker files
                                    └─ SIGCHLD ─► drain, exit files, sync pipe, exit command
 
-Memory is a feature here: with this module stay those that it imports and nothing else. Every attribute is a plain value
-or knows how to hand itself over, because the whole of it goes through an exec: see shrink.py.
+Memory is a feature here (image.py has the figures): with this module stay those that it imports and nothing else.
+Every attribute is a plain value or knows how to hand itself over, because all of it goes through an exec: see shrink.py.
 """
 
 import _signal

@@ -77,9 +77,10 @@ def test_the_image_needs_built_in_modules_alone(tmp_path: Path) -> None:
     file = tmp_path / "image.pyc"
     file.write_bytes(content)
     probe = (
-        "import sys, marshal, builtins\n"
+        "import sys, marshal\n"
         "before = set(sys.modules)\n"
-        f"code = marshal.loads(open({str(file)!r}, 'rb').read()[16:])\n"
+        f"sys.argv = [{str(file)!r}]\n"
+        "with open(sys.argv[0], 'rb') as image: code = marshal.loads(image.read()[16:])\n"
         "try: exec(code, {'__name__': '__main__'})\n"
         "except IndexError: pass\n"  # no state was given
         "for name in sorted(set(sys.modules) - before):\n"
