@@ -10,7 +10,7 @@
                                    └─ SIGCHLD ─► drain, exit files, sync pipe, exit command
 
 Memory is a feature here (image.py has the figures): with this module stay those that it imports and nothing else.
-Every attribute is a plain value or knows how to hand itself over, because all of it goes through an exec: see shrink.py.
+Every attribute is a plain value or can hand itself over, because all of it goes through an exec: see shrink.py.
 """
 
 import _signal
