@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import time
 
-from podling.engine import claims, database, paths, recover, resolve
+from podling.engine import claims, database, names, paths, recover, resolve
 from podling.engine.container import Container, ContainerState, Status
-from podling.errors import InvalidArgument, NotFound
+from podling.errors import AlreadyExists, InvalidArgument, NotFound
 from podling.linux import files
 
 TYPE_CHECKING = False
@@ -47,8 +47,7 @@ def make(settings: Settings, options: CreateOptions, verb: str, clock: Clock | N
     config.created = time.time_ns()
     container = Container(config=config, state=ContainerState(status=Status.CREATING))
     claims.take(container.state, verb)
-    with database.write(settings) as db:
-        db.insert(container)
+    _insert(settings, container, named=options.name is not None)
     if clock is not None:
         clock.mark("write the row")
     try:
@@ -60,6 +59,18 @@ def make(settings: Settings, options: CreateOptions, verb: str, clock: Clock | N
     if clock is not None:
         clock.mark("make the layer")
     return container
+
+
+def _insert(settings: Settings, container: Container, *, named: bool) -> None:
+    while True:
+        try:
+            with database.write(settings) as db:
+                db.insert(container)
+                return
+        except AlreadyExists:
+            if named:
+                raise
+            container.config.name = names.random_name()  # two of the same in 20,000: it happens
 
 
 def undo(settings: Settings, container: Container) -> None:

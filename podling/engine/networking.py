@@ -31,9 +31,21 @@ def make_namespace(settings: Settings, container: Container) -> str:
     """Make the container's network namespace and return its path."""
     from podling.network import namespaces
 
+    path = _place_for_namespace(settings, container)
+    namespaces.create(path)
+    return path
+
+
+def adopt_namespace(settings: Settings, container: Container, pid: int) -> None:
+    """Take the network namespace that the runtime made for a process as the container's."""
+    from podling.network import namespaces
+
+    namespaces.pin(pid, _place_for_namespace(settings, container))
+
+
+def _place_for_namespace(settings: Settings, container: Container) -> str:
     path = paths.network_namespace(settings, container.id)
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    namespaces.create(path)
     return path
 
 

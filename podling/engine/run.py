@@ -132,8 +132,7 @@ def stay(settings: Settings, container: Container, session: attach.Session, cloc
         if monitor is not None:
             os.close(monitor)
         return 0
-    if monitor is not None:
-        teardown.await_monitor(settings, container, monitor)
+    teardown.await_monitor(settings, container, monitor)
     code = wait.exit_code_of(settings, container)
     if container.config.remove:
         files.unlink_if_there(paths.exit_file(settings, container.id))

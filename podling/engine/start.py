@@ -95,7 +95,7 @@ def begin(settings: Settings, container: Container, clock: Clock) -> None:
     except BaseException:
         teardown.kill_monitor(settings, container)
         teardown.take_down(settings, container)
-        state.status = Status.CREATED
+        state.status = Status.EXITED if state.finished_at else Status.CREATED
         raise
     clock.mark("start")
     check_transition(container.name, state.status, Status.RUNNING)
@@ -136,7 +136,7 @@ def _namespaces(settings: Settings, container: Container) -> dict[str, str]:
     config = container.config
     if config.network_mode.startswith("ns:"):
         joined["network"] = config.network_mode.removeprefix("ns:")
-    elif config.networks:
+    elif config.networks and not config.uid_mappings:
         joined["network"] = networking.make_namespace(settings, container)
     kinds = {"net": "network", "pid": "pid", "ipc": "ipc", "uts": "uts", "user": "user", "cgroup": "cgroup"}
     for short, kind in kinds.items():
@@ -174,10 +174,8 @@ def _launch(settings: Settings, container: Container, ports: list[int], clock: C
     clock.mark("fork the monitor")
     try:
         monitor.release()
-        if config.networks:
-            container.state.network_status = networking.connect(settings, container)
-            hostfiles.complete(settings, container)
-            clock.mark("set the network up")
+        if config.networks and not config.uid_mappings:
+            _connect(settings, container, clock)
         monitor.wait_for_fork()
         message = monitor.receive(monitor.sync)
     except BaseException:
@@ -191,6 +189,17 @@ def _launch(settings: Settings, container: Container, ports: list[int], clock: C
         raise chain.runtime_failure(settings, paths.bundle(settings, config.id), str(message.get("message", "")))
     _record(settings, container, message)
     clock.mark("create")
+    if (
+        config.networks and config.uid_mappings
+    ):  # its user namespace owns the network namespace, so the runtime made both
+        networking.adopt_namespace(settings, container, container.state.pid)
+        _connect(settings, container, clock)
+
+
+def _connect(settings: Settings, container: Container, clock: Clock) -> None:
+    container.state.network_status = networking.connect(settings, container)
+    hostfiles.complete(settings, container)
+    clock.mark("set the network up")
 
 
 def _monitor_arguments(settings: Settings, container: Container) -> list[str]:

@@ -116,10 +116,9 @@ class _Stopping:
 
     def await_cleanup(self) -> None:
         """Wait for the monitor to have cleaned up; where it is dead already, do its work."""
-        if self.monitor is not None:
-            teardown.await_monitor(self.settings, self.container, self.monitor)
         if self.process is None and self.monitor is None:
             return
+        teardown.await_monitor(self.settings, self.container, self.monitor)
         try:
             with database.read(self.settings) as db:
                 left = db.container(self.container.id)

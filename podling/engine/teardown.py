@@ -71,10 +71,14 @@ def kill_monitor(settings: Settings, container: Container) -> None:
         remove_cgroup(monitor_cgroup(settings, container))
 
 
-def await_monitor(settings: Settings, container: Container, monitor: int) -> None:
-    """Wait for the monitor, a pidfd that is closed here, to end, and remove its cgroup, which it could not leave."""
-    processes.await_end(monitor)
-    os.close(monitor)
+def await_monitor(settings: Settings, container: Container, monitor: int | None) -> None:
+    """Wait for the monitor to end, and remove its cgroup, which it could not leave.
+
+    `monitor` is a pidfd, which is closed here, or None where it has ended already.
+    """
+    if monitor is not None:
+        processes.await_end(monitor)
+        os.close(monitor)
     if container.config.cgroups not in ("disabled", "no-conmon"):
         remove_cgroup_if_empty(paths.monitor_cgroup(settings, container.id), settings)
 

@@ -42,17 +42,9 @@ def _fork_outside() -> int:
     Whoever waits for the forking process may remove its cgroups then. Version 1 lets a process with one thread move
     itself at no cost; to move in the unified hierarchy costs 8 ms, to be born elsewhere does not.
     """
-    from podling.linux import cgroups
     from podling.linux.forking import fork_into_cgroup
 
-    unified = ""
-    for controller, cgroup in cgroups.membership(1).items():
-        if controller not in cgroups.hierarchies():
-            continue
-        if controller == cgroups.UNIFIED:
-            unified = cgroups.directory(controller, cgroup)
-        else:
-            _enter(f"{cgroups.directory(controller, cgroup)}/tasks")
+    unified = _enter_version_1()
     try:
         fd = os.open(unified, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -63,6 +55,24 @@ def _fork_outside() -> int:
         return os.fork()
     finally:
         os.close(fd)
+
+
+def leave_cgroups() -> None:
+    """Move this process, which has one thread, to the cgroups of init, where that is allowed."""
+    _enter(f"{_enter_version_1()}/cgroup.procs")
+
+
+def _enter_version_1() -> str:
+    """Enter init's version 1 cgroups; return the directory of its unified one, or nothing."""
+    from podling.linux import cgroups
+
+    unified = ""
+    for controller, cgroup in cgroups.membership(1).items():
+        if controller == cgroups.UNIFIED and controller in cgroups.hierarchies():
+            unified = cgroups.directory(controller, cgroup)
+        elif controller in cgroups.hierarchies():
+            _enter(f"{cgroups.directory(controller, cgroup)}/tasks")
+    return unified
 
 
 def _enter(tasks: str) -> None:

@@ -287,6 +287,7 @@ def main() -> None:
     run_dir, network_name, first, count, options = sys.argv[1:6]
     with open("/proc/self/comm", "w", encoding="ascii") as comm:
         comm.write("podling-dns")
+    background.leave_cgroups()
     listeners = [_socket(fileno=fd) for fd in range(int(first), int(first) + int(count))]
     chosen = jsontext.loads(options)
     table = NameTable(run_dir, network_name)

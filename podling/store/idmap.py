@@ -2,8 +2,10 @@
 
     on disk 0 ──(mount_setattr MOUNT_ATTR_IDMAP)──► 100000 on the host ──(the container's uid_map)──► 0 in the container
 
-Each layer, and the container's own directory with its upper and work directory in one, is cloned as a mount, mapped,
-and put where overlayfs can be told of it by name. Overlayfs keeps clones of its own; ours go once it is mounted.
+Each layer of the image is cloned as a mount, mapped, and put where overlayfs can be told of it by name. Overlayfs keeps
+clones of its own; ours go once it is mounted. The container's own layer is nobody else's: it holds the host's IDs as
+they are, and its directories belong to the namespace's root. (Mapped, it could not be written by overlayfs, which acts
+as the host's root, and that has no ID there.)
 """
 
 from __future__ import annotations
@@ -28,24 +30,27 @@ class IdMappings(Record):
     gids: list[dict[str, int]]
 
 
+def owner_of_root(rows: Sequence[dict[str, int]]) -> int:
+    """Return the host's ID of a namespace's 0. Raise Unsupported where it has none."""
+    for row in rows:
+        if row["containerID"] == 0:
+            return row["hostID"]
+    raise Unsupported("the user namespace maps no root")
+
+
 class Mapped:
-    """Mapped clones of a container's directory and its lower layers, under `ID/mapped/`, for the time of a `with`."""
+    """Mapped clones of lower layers, under `ID/mapped/`, for the time of a `with`."""
 
     def __init__(self, container: str, lower: Sequence[str], mappings: IdMappings) -> None:
-        self._sources = [container, *lower]
+        self._sources = list(lower)
         self._mappings = mappings
         self._places: list[str] = []
         self._directory = f"{container}/mapped"
 
     @property
-    def container(self) -> str:
-        """Return the container's directory, mapped."""
-        return self._places[0]
-
-    @property
     def lower(self) -> list[str]:
         """Return the lower layers, mapped, in their order."""
-        return self._places[1:]
+        return list(self._places)
 
     def __enter__(self) -> Self:
         userns = user_namespace(self._mappings)
@@ -103,8 +108,7 @@ def user_namespace(mappings: IdMappings) -> int:
 def _mapped_tree(path: str, userns: int) -> int:
     tree = syscalls.open_tree(syscalls.AT_FDCWD, path, syscalls.OPEN_TREE_CLONE)
     try:
-        # Private: a clone of the container's directory would else be a peer of the mount it stands on, and unmounting
-        # one place would unmount the next.
+        # Private: on a host whose / is shared the clones would else be peers, and unmounting one would unmount others.
         syscalls.mount_setattr(
             tree,
             "",

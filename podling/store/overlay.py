@@ -97,7 +97,10 @@ def mount(
         _mount(plan)
     else:
         with idmap.Mapped(container, plan.lower, userns) as mapped:
-            _mount(plan.with_changes(lower=mapped.lower, container=mapped.container))
+            for name in ("diff", "work"):
+                uid, gid = idmap.owner_of_root(userns.uids), idmap.owner_of_root(userns.gids)
+                os.chown(f"{container}/{name}", uid, gid)
+            _mount(plan.with_changes(lower=mapped.lower))
     return merged
 
 
