@@ -123,6 +123,7 @@ def request_of(options: CreateOptions) -> PullRequest:
         creds=options.creds,
         cert_dir=options.cert_dir,
         tls_verify=options.tls_verify,
+        retry=PullRequest.retry if options.retry is None else options.retry,
         environment=dict(os.environ),
     )
 
