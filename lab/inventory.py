@@ -26,6 +26,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lab import machine
+
 Inventory = dict[str, set[str]]
 
 # What is made on first use and stays on purpose: databases, caches, lock files, what tells that an engine was here.
@@ -103,9 +105,13 @@ def namespaces() -> set[str]:
 
 
 def cgroups() -> set[str]:
-    """Return the cgroups of all hierarchies."""
-    found = {directory for directory, _, _ in os.walk("/sys/fs/cgroup")}
-    return {directory for directory in found if os.path.basename(directory) not in LASTING_CGROUPS}
+    """Return the cgroups of all hierarchies, each path once."""
+    found = set()
+    for hierarchy in machine.hierarchies():
+        for directory, _, _ in os.walk(hierarchy.path):
+            if os.path.basename(directory) not in LASTING_CGROUPS:
+                found.add(os.path.relpath(directory, hierarchy.path))
+    return found
 
 
 def firewall() -> set[str]:
@@ -157,7 +163,11 @@ def lasting(path: str) -> bool:
 
 
 def take(roots: Iterable[Path] = ()) -> Inventory:
-    """Return the inventory of this machine and of the directories named."""
+    """Return the inventory of this machine and of the directories named, once the network's collector is through."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (process_line(int(name)) or "").startswith("podling-net "):
+            await_end(int(name), deadline)
     return {
         "processes": processes(),
         "mounts": mounts(),

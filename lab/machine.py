@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -57,10 +58,16 @@ def make_cgroups(name: str) -> list[Path]:
         path = hierarchy.path / name
         path.mkdir()
         made.append(path)
-        for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in a new v1 cpuset, and then nothing may join
-            if hierarchy.kind == "cgroup" and (path / setting).exists():
-                (path / setting).write_text((hierarchy.path / setting).read_text())
+        if hierarchy.kind == "cgroup":
+            allow_cpus(path, hierarchy.path)
     return made
+
+
+def allow_cpus(path: Path, parent: Path) -> None:
+    """Fill a new v1 cpuset as its parent is: it begins empty, and then nothing may join."""
+    for setting in ("cpuset.cpus", "cpuset.mems"):
+        if (path / setting).exists() and not (path / "cgroup.controllers").exists():
+            (path / setting).write_text((parent / setting).read_text())
 
 
 def remove_cgroups(paths: list[Path]) -> None:
@@ -73,7 +80,8 @@ def remove_cgroups(paths: list[Path]) -> None:
 def run(command: list[str]) -> int:
     """Run a command in a machine of its own and return its exit status."""
     made = make_cgroups(f"podling-machine-{os.getpid()}")
-    environment = {**os.environ, MARK: "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    ours, theirs = socket.socketpair()
+    environment = {**os.environ, MARK: str(theirs.fileno()), "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     unshare = "setpriv --pdeathsig KILL unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child=KILL"
     unshare += " --mount-proc --propagation private"
     init = [sys.executable, "-m", "lab.machine", "--init", *command]
@@ -84,7 +92,16 @@ def run(command: list[str]) -> int:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches the command by itself
     try:
-        process = subprocess.Popen([*unshare.split(), *init], env=environment, preexec_fn=join)
+        process = subprocess.Popen(
+            [*unshare.split(), *init], env=environment, preexec_fn=join, pass_fds=[theirs.fileno()]
+        )
+        theirs.close()
+        if ours.recv(1):  # init is there: its parent must not stay where the cgroups are to branch
+            for path in made:
+                (path / "outside").mkdir()
+                allow_cpus(path / "outside", path)
+                (path / "outside" / "cgroup.procs").write_text(str(process.pid))
+            ours.send(b"!")
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         status = process.wait()
     finally:
@@ -136,6 +153,9 @@ def init(command: list[str]) -> int:
     """Be process 1: furnish the machine, run the command, reap all orphans until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Path("/proc/self/comm").write_text("init")
+    with socket.socket(fileno=int(os.environ[MARK])) as outside:
+        outside.send(b"?")
+        outside.recv(1)
     furnish()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     child = subprocess.Popen(command, env=environment, preexec_fn=heed_interrupts).pid
