@@ -2,6 +2,7 @@
 
     ROOT/podling.db      containers   id, name, status, config (JSON), state (JSON)
                          volumes      name, config (JSON)
+                         exit_codes   of containers that removed themselves, for some minutes
 
     with database.read(settings) as db:    db.containers()
     with database.write(settings) as db:   db.insert(container)          # BEGIN IMMEDIATE … COMMIT
@@ -35,8 +36,10 @@ CREATE TABLE containers (
     id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, image_id TEXT NOT NULL, status TEXT NOT NULL,
     claimed_by INTEGER NOT NULL, config TEXT NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE volumes (name TEXT PRIMARY KEY, config TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE exit_codes (id TEXT PRIMARY KEY, code INTEGER NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+_EXIT_CODES_KEPT_SECONDS = 300
 _LARGE_LOG_BYTES = 256 << 10
 _F_OFD_SETLK = 37
 _SHARED_LOCK_BYTES = (0x40000002, 510)  # https://www.sqlite.org/fileformat2.html#the_lock_byte_page
@@ -208,6 +211,23 @@ class Database:
     def delete(self, container_id: str) -> None:
         """Remove a container's row, if there is one."""
         self._rows("DELETE FROM containers WHERE id = ?", container_id)
+
+    # exit codes of containers that are gone
+
+    def keep_exit_code(self, container_id: str, code: int, now: int) -> None:
+        """Remember the exit code of a container that removes itself, for whoever waits for it; drop old ones."""
+        self._rows("DELETE FROM exit_codes WHERE at < ?", now - _EXIT_CODES_KEPT_SECONDS * 1_000_000_000)
+        self._rows("INSERT OR REPLACE INTO exit_codes VALUES (?, ?, ?)", container_id, code, now)
+
+    def exit_code(self, container_id: str) -> int | None:
+        """Return the kept exit code of a container that is gone."""
+        for row in self._rows("SELECT code FROM exit_codes WHERE id = ?", container_id):
+            return int(row[0])
+        return None
+
+    def gone(self) -> list[str]:
+        """Return the IDs of the containers whose exit codes are kept."""
+        return [row[0] for row in self._rows("SELECT id FROM exit_codes")]
 
     # volumes
 

@@ -14,12 +14,11 @@ The common case is one query that returns nothing.
 from __future__ import annotations
 
 import os
-import time
 
 from podling.engine import claims, database, networking, paths, teardown
 from podling.engine.container import Status
 from podling.errors import NotFound
-from podling.linux import files, processes
+from podling.linux import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from podling.engine.options import Settings
 
 _UNFINISHED = (Status.CREATING, Status.CREATED, Status.INITIALIZED)
-_EXIT_FILE_KEPT_SECONDS = 300
 _AT_REST = (Status.CREATED, Status.EXITED)
 
 
@@ -36,6 +34,7 @@ def recover(settings: Settings) -> None:
     settled = False
     with database.read(settings) as db:
         unsettled = db.unsettled()
+        gone = db.gone()
     if unsettled:
         boot_id = processes.boot_id(settings.boot_id_path)
         for container in unsettled:
@@ -44,31 +43,19 @@ def recover(settings: Settings) -> None:
                 settled = True
     if settled:
         networking.sweep(settings)
-    _sweep_exits(settings)
+    for container_id in gone:
+        _sweep_monitor_cgroup(settings, container_id)
     from podling.store.store import Store
 
     Store(settings.root, settings.runroot).sweep_staging()
 
 
-def _sweep_exits(settings: Settings) -> None:
-    """Look after containers that removed themselves: nobody could remove the cgroup of a monitor that was at work.
-
-    Their exit files stay for some minutes, for whoever waits for them.
-    """
-    directory = paths.exit_directory(settings)
-    try:
-        names = os.listdir(directory)
-    except FileNotFoundError:
+def _sweep_monitor_cgroup(settings: Settings, container_id: str) -> None:
+    """Remove the cgroup of a monitor whose container removed itself with nobody waiting: it could not leave it."""
+    path = paths.monitor_cgroup(settings, container_id)
+    if settings.cgroup_manager == "systemd" or not teardown.cgroup_exists(path):
         return
-    if not names:
-        return
-    with database.read(settings) as db:
-        known = db.container_ids()
-    for container_id in names:
-        if container_id not in known:
-            teardown.remove_cgroup_if_empty(paths.monitor_cgroup(settings, container_id), settings)
-            if time.time() - os.stat(f"{directory}/{container_id}").st_mtime > _EXIT_FILE_KEPT_SECONDS:
-                files.unlink_if_there(f"{directory}/{container_id}")
+    teardown.remove_cgroup_if_empty(path, settings)
 
 
 def needs_settling(settings: Settings, container: Container, boot_id: str) -> bool:

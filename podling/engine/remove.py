@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from podling.engine import claims, database, paths, recover, stop, teardown
 from podling.engine.container import Status
@@ -87,7 +88,7 @@ def _dependents(settings: Settings, container: Container) -> list[Container]:
 def dismantle(settings: Settings, container: Container, *, volumes: bool, by_monitor: bool = False) -> None:
     """Remove a claimed container, whatever state it is in: resources, then the row.
 
-    Where its monitor asks for it, the monitor and the exit file stay: somebody may be waiting for both.
+    Where its monitor asks for it, the monitor stays, and the exit code is kept: somebody may be waiting for both.
     """
     if not by_monitor:
         teardown.kill_monitor(settings, container)
@@ -97,9 +98,10 @@ def dismantle(settings: Settings, container: Container, *, volumes: bool, by_mon
         from podling.engine import volumes as volume_store
 
         volume_store.remove_anonymous(settings, container.config)
-    if not by_monitor:
-        files.unlink_if_there(paths.exit_file(settings, container.id))
+    files.unlink_if_there(paths.exit_file(settings, container.id))
     with database.write(settings) as db:
+        if by_monitor:
+            db.keep_exit_code(container.id, container.state.exit_code, time.time_ns())
         db.delete(container.id)
 
 

@@ -7,7 +7,7 @@ import os
 from podling.engine import attach, create, kill, paths, start, teardown, wait
 from podling.engine.clock import Clock
 from podling.errors import PodlingError
-from podling.linux import files, processes
+from podling.linux import processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +134,5 @@ def stay(settings: Settings, container: Container, session: attach.Session, cloc
         return 0
     teardown.await_monitor(settings, container, monitor)
     code = wait.exit_code_of(settings, container)
-    if container.config.remove:
-        files.unlink_if_there(paths.exit_file(settings, container.id))
     clock.mark("wait for the cleanup")
     return code

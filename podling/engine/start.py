@@ -235,7 +235,7 @@ def monitor_fork(settings: Settings, container: Container, *, first: bool) -> Ca
     if container.config.cgroups in ("disabled", "no-conmon"):
         return os.fork
     cgroup = teardown.monitor_cgroup(settings, container)
-    if first:
+    if first and not cgroup.processes():  # the monitor before it is still there where a policy restarts the container
         cgroup.create()
     return cgroup.fork
 

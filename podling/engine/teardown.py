@@ -83,6 +83,13 @@ def await_monitor(settings: Settings, container: Container, monitor: int | None)
         remove_cgroup_if_empty(paths.monitor_cgroup(settings, container.id), settings)
 
 
+def cgroup_exists(path: str) -> bool:
+    """Tell whether there is a cgroup of this path, in the hierarchy in which it is made last."""
+    from podling.linux.cgroups import directory, hierarchies
+
+    return os.path.isdir(directory(next(reversed(hierarchies())), path))
+
+
 def remove_cgroup_if_empty(path: str, settings: Settings) -> None:
     """Remove a cgroup unless something lives in it, such as the monitor of an exec session."""
     cgroup = cgroups.manager(path, "", systemd=settings.cgroup_manager == "systemd")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from podling.engine import database
-from podling.engine.cleanup import read_exit_code
+from podling.engine import database, teardown
+from podling.engine.cleanup import UNKNOWN_EXIT_CODE, read_exit_code
 from podling.engine.container import Status
 from podling.errors import NotFound
 from podling.linux import processes
@@ -32,11 +32,11 @@ def wait(settings: Settings, container: Container, conditions: tuple[str, ...] =
             return _kept(settings, container.id)
         if container.state.status in conditions:
             return container.state.exit_code
-        if not _await_change(container, conditions):
+        if not _await_change(settings, container, conditions):
             return exit_code_of(settings, container)
 
 
-def _await_change(container: Container, conditions: tuple[str, ...]) -> bool:
+def _await_change(settings: Settings, container: Container, conditions: tuple[str, ...]) -> bool:
     """Wait for something to have happened; False where nobody is left who could record it."""
     state = container.state
     live_wanted = not set(conditions) <= set(STOPPED)
@@ -46,10 +46,11 @@ def _await_change(container: Container, conditions: tuple[str, ...]) -> bool:
             return _await_orphan(container)
         _pause()
         return True
-    try:
-        processes.await_end(monitor, 0.1 if live_wanted else None)
-    finally:
+    if live_wanted:
+        processes.await_end(monitor, 0.1)
         os.close(monitor)
+    else:
+        teardown.await_monitor(settings, container, monitor)
     return True
 
 
@@ -80,5 +81,6 @@ def exit_code_of(settings: Settings, container: Container) -> int:
 
 
 def _kept(settings: Settings, container_id: str) -> int:
-    """Return the exit code of a container that removed itself: its exit file stays for some minutes."""
-    return read_exit_code(settings, container_id)
+    with database.read(settings) as db:
+        code = db.exit_code(container_id)
+    return UNKNOWN_EXIT_CODE if code is None else code
