@@ -60,7 +60,8 @@ def _load(tls: ssl.SSLContext, directory: str) -> None:
 def explain(error: ssl.SSLError, host: str) -> str:
     """Return why a handshake failed, in the words that Go's users know."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "tls: failed to verify certificate: x509: " + _VERIFICATION.get(error.verify_code, error.verify_message)
+        reason = _VERIFICATION.get(error.verify_code, error.verify_message)
+        return f"tls: failed to verify certificate: x509: {reason.format(host=host)}"
     if error.reason == "WRONG_VERSION_NUMBER" or error.reason == "HTTP_REQUEST":
         return "http: server gave HTTP response to HTTPS client"
     return f"tls: {(error.reason or str(error)).replace('_', ' ').lower()}"
@@ -74,6 +75,6 @@ _VERIFICATION = {  # X509_V_ERR_* of OpenSSL
     19: _UNKNOWN_AUTHORITY,
     20: _UNKNOWN_AUTHORITY,
     21: _UNKNOWN_AUTHORITY,
-    62: "certificate is not valid for the registry's name",
-    64: "certificate is not valid for the registry's address",
+    62: "certificate is not valid for {host}",
+    64: "certificate is not valid for {host}",
 }
