@@ -103,12 +103,11 @@ def pull(settings: Settings, name: str, request: PullRequest, report: Progress, 
     from podling.image.pull import pull as pull_now
 
     store = store_of(settings)
-    if policy in ("missing", "never"):
-        try:
-            return store.find_image(name)
-        except NotFound:
-            if policy == "never":
-                raise
+    local = _find_local(store, name) if policy != "always" else None
+    if policy == "never" and local is None:
+        raise NotFound(f"{name}: image not known")
+    if local is not None and policy in ("missing", "never"):
+        return local
     return pull_now(store, name, request, report)
 
 
@@ -134,9 +133,8 @@ def default_report(quiet: bool) -> Progress:
 
 
 def _find(settings: Settings, name: str, options: CreateOptions) -> Image | None:
-    try:
-        image = store_of(settings).find_image(name)
-    except NotFound:
+    image = _find_local(store_of(settings), name)
+    if image is None:
         return None
     if options.platform or options.arch or options.os or options.variant:
         from podling.oci import manifest
@@ -152,6 +150,16 @@ def _find(settings: Settings, name: str, options: CreateOptions) -> Image | None
         if found != (wanted.os, wanted.architecture):
             return None
     return image
+
+
+def _find_local(store: Store, name: str) -> Image | None:
+    """Return the image of a name, which may say where it is to be pulled from."""
+    if name.startswith("oci:"):
+        return None
+    try:
+        return store.find_image(name.removeprefix("docker://"))
+    except NotFound:
+        return None
 
 
 def _is_id(image: Image, name: str) -> bool:
