@@ -46,7 +46,10 @@ def _pull_with_bars(call: Invocation, options: CreateOptions) -> None:
     from podling.cli import progress
     from podling.engine import images
 
-    images.ensure(call.settings, options.image, options, progress.choose(quiet=options.quiet))
+    try:
+        images.ensure(call.settings, options.image, options, progress.choose(quiet=options.quiet))
+    finally:
+        progress.show_cursor()  # the child that drew bars may have been interrupted
     options.pull = "never"
 
 

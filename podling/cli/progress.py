@@ -78,5 +78,12 @@ class Bars(PlainProgress):
         return self._bars
 
 
+def show_cursor() -> None:
+    """Show the cursor again, which bars hide."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\033[?25h")
+        sys.stderr.flush()
+
+
 def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
