@@ -6,34 +6,51 @@ the removal of a container's cgroup ends them), no descriptors but those they we
 
 from __future__ import annotations
 
+import _signal
 import os
 
+from podling.linux import processes
 
-def fork_detached(name: str, keep: int) -> bool:
-    """Fork twice; return True in the grandchild, whose only descriptors are 0, 1, 2 on /dev/null and `keep`.
+FIRST_DESCRIPTOR = 3
 
-    The grandchild is nobody's to wait for. It must end in `os._exit`.
+
+def fork_detached(name: str, descriptors: list[int], *, record: int = -1) -> bool:
+    """Fork twice; return True in the grandchild, which has 0, 1, 2 on /dev/null, `descriptors` from 3 on, no others.
+
+    The grandchild is nobody's to wait for. It must end in `os._exit` or an exec, which the descriptors survive. Its
+    "pid started" has been written to the fd `record` when this returns in the caller.
     """
-    from podling.linux import syscalls
-
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         return False
     try:
-        if _fork_outside():
+        pid = _fork_outside()
+        if pid:
+            if record >= 0:
+                os.write(record, f"{pid} {processes.start_time(pid)}\n".encode())
             os._exit(0)
-        os.setsid()
-        syscalls.set_process_name(name)
-        null = os.open("/dev/null", os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(null, standard)
-        if keep > 3:
-            syscalls.close_range(3, keep - 1)
-        syscalls.close_range(keep + 1)
+        _detach(name, descriptors)
     except BaseException:
         os._exit(1)
     return True
+
+
+def _detach(name: str, descriptors: list[int]) -> None:
+    from podling.linux import syscalls
+
+    os.setsid()
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
+    syscalls.set_process_name(name)
+    beyond = max([FIRST_DESCRIPTOR + len(descriptors), *descriptors]) + 1
+    for number, fd in enumerate(descriptors):
+        os.dup2(fd, beyond + number)
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    for number in range(len(descriptors)):
+        os.dup2(beyond + number, FIRST_DESCRIPTOR + number)
+    syscalls.close_range(FIRST_DESCRIPTOR + len(descriptors))
 
 
 def _fork_outside() -> int:
@@ -55,11 +72,6 @@ def _fork_outside() -> int:
         return os.fork()
     finally:
         os.close(fd)
-
-
-def leave_cgroups() -> None:
-    """Move this process, which has one thread, to the cgroups of init, where that is allowed."""
-    _enter(f"{_enter_version_1()}/cgroup.procs")
 
 
 def _enter_version_1() -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from podling.errors import Unavailable
-from podling.linux import rtnetlink
+from podling.linux import files, rtnetlink
 from podling.linux.netlink import Netlink
 from podling.linux.nftables import Nftables
 from podling.linux.processes import read_small
@@ -60,6 +60,7 @@ def _create(networks: NetworkStore, network: Network, netlink: Netlink) -> int:
     name = network.network_interface
     unicast = bytes([os.urandom(1)[0] & 0xFC | 0x02]) + os.urandom(5)
     mtu = int(network.options.get("mtu", 0))
+    files.write_atomically(networks.runtime_file("bridges", network.name), name, durable=False)
     create = rtnetlink.create_bridge(name, address=unicast, mtu=mtu, group=networks.tag)
     answers = netlink.request([create, rtnetlink.get_link(name)])
     created = rtnetlink.Link(answers[1].payloads[0])
@@ -142,9 +143,9 @@ def is_used_by_others(networks: NetworkStore, interface: str) -> bool:
     )
 
 
-def exists(interface: str) -> bool:
-    """Tell whether the host has an interface."""
-    return os.path.exists(f"{_SYS}/{interface}")
+def is_own(networks: NetworkStore, interface: str) -> bool:
+    """Tell whether an interface is there and was made for this run directory."""
+    return _reads(interface, "netdev_group") == str(networks.tag)
 
 
 def _reads(interface: str, attribute: str) -> str:

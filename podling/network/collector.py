@@ -17,9 +17,11 @@ from __future__ import annotations
 import os
 import time
 
+from podling.linux import files
 from podling.linux.locks import Lock
 from podling.linux.netlink import Netlink
 from podling.linux.nftables import Element, Nftables
+from podling.linux.processes import read_small
 from podling.network import bridges, firewall, leases, naming
 
 TYPE_CHECKING = False
@@ -38,7 +40,8 @@ def start(networks: NetworkStore) -> None:
     if not lock.try_acquire():
         return
     try:
-        if background.fork_detached(PROCESS_NAME, lock.fd):
+        if background.fork_detached(PROCESS_NAME, [lock.fd]):
+            lock.fd = background.FIRST_DESCRIPTOR
             status = 1
             try:
                 time.sleep(GRACE_SECONDS)  # not for an event: a bridge in use again is left alone
@@ -66,20 +69,29 @@ def collect(networks: NetworkStore) -> list[str]:
         for stray in set(ends) - leased:
             bridges.delete_link(stray, netlink)
             done.append(f'deleted interface "{stray}"')
-        for interface, network_name in own_bridges.items():
-            if _delete_if_idle(networks, interface, network_name, netlink):
-                done.append(f'deleted bridge "{interface}"')
+    for interface, network_name in {**_recorded_bridges(networks), **own_bridges}.items():
+        if _delete_if_idle(networks, interface, network_name):
+            done.append(f'deleted bridge "{interface}"')
     return done + _delete_orphaned_elements(networks)
+
+
+def _recorded_bridges(networks: NetworkStore) -> dict[str, str]:
+    """Return the bridges that were made, by interface, with the names of their networks; some may be gone."""
+    try:
+        names = os.listdir(f"{networks.run_dir}/bridges")
+    except FileNotFoundError:
+        return {}
+    return {read_small(networks.runtime_file("bridges", name)): name for name in names if name[0] != "."}
 
 
 def collect_strays(networks: NetworkStore) -> list[str]:
     """Collect if there is anything to, and no collector is waiting to do it. Cheap where there is nothing."""
     ends, own_bridges = bridges.own_interfaces(networks)
-    if not ends and not own_bridges:
+    if not ends and not own_bridges and not _recorded_bridges(networks):
         return []
     held = leases.network_names(networks)
     leased = {lease.host_interface for name in held for lease in leases.read(networks, name).values()}
-    if set(ends) <= leased and set(own_bridges.values()) <= set(held):
+    if set(ends) <= leased and {*own_bridges.values(), *_recorded_bridges(networks).values()} <= set(held):
         return []
     waiting = _waiting(networks)
     if not waiting.try_acquire():
@@ -88,15 +100,22 @@ def collect_strays(networks: NetworkStore) -> list[str]:
     return collect(networks)
 
 
-def _delete_if_idle(networks: NetworkStore, interface: str, network_name: str, netlink: Netlink) -> bool:
+def _delete_if_idle(networks: NetworkStore, interface: str, network_name: str) -> bool:
     with networks.lock(network_name or ".unnamed"):
-        if leases.read(networks, network_name) or bridges.is_used_by_others(networks, interface):
-            return False
-        if not bridges.exists(interface):
-            return False
-        naming.stop(networks, network_name)
-        bridges.delete(interface, netlink)
-    return True
+        return not leases.read(networks, network_name) and delete_bridge(networks, network_name, interface)
+
+
+def delete_bridge(networks: NetworkStore, network_name: str, interface: str) -> bool:
+    """Delete a network's bridge if it is ours alone; tell whether it was. No container is on it, the lock is held."""
+    if bridges.is_used_by_others(networks, interface):
+        return False
+    naming.stop(networks, network_name)
+    ours = bridges.is_own(networks, interface)
+    if ours:
+        with Netlink() as netlink:
+            bridges.delete(interface, netlink)
+    files.unlink_if_there(networks.runtime_file("bridges", network_name))
+    return ours
 
 
 def _delete_orphaned_elements(networks: NetworkStore) -> list[str]:

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 PORT = 53
 _BACKLOG = 16
-_LOCK_FD = 3
-_FIRST_SOCKET_FD = 4
+_PROCESS_NAME = "podling-dns"
 _END_PATIENCE_MILLISECONDS = 5000
 _CODE = "import sys; sys.path.insert(0, sys.argv.pop(1)); from podling.network.resolver import main; main()"
 
@@ -45,9 +44,7 @@ def ensure(networks: NetworkStore, network: Network) -> bool:
     try:
         for gateway in network.gateways():
             sockets += [_listen(gateway, kind) for kind in (SOCK_DGRAM, SOCK_STREAM)]
-        pid = _spawn(networks, network, [lock.fd, *(listener.fileno() for listener in sockets)])
-        os.ftruncate(lock.fd, 0)
-        files.write_all(lock.fd, f"{pid} {processes.start_time(pid)}\n".encode())
+        _spawn(networks, network, lock, sockets)
     finally:
         for listener in sockets:
             listener.close()
@@ -112,33 +109,22 @@ def _listen(gateway: str, kind: int) -> _socket:
     return listener
 
 
-def _spawn(networks: NetworkStore, network: Network, descriptors: list[int]) -> int:
-    import fcntl
+def _spawn(networks: NetworkStore, network: Network, lock: Lock, sockets: list[_socket]) -> None:
+    """Start the resolver with the lock and the sockets; its pid is written into the lock's file."""
+    from podling.network import background
 
-    count = len(descriptors)
-    beyond = _LOCK_FD + count
-    lifted = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, beyond) for fd in descriptors]
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    actions = [(os.POSIX_SPAWN_DUP2, null, standard) for standard in (0, 1, 2)]
-    actions += [(os.POSIX_SPAWN_DUP2, fd, _LOCK_FD + number) for number, fd in enumerate(lifted)]
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    options = jsontext.dumps({"internal": network.internal, "servers": network.network_dns_servers})
-    sockets = [str(_FIRST_SOCKET_FD), str(count - 1)]
-    arguments = ["-I", "-S", "-c", _CODE, package, networks.run_dir, network.name, *sockets, options]
+    os.ftruncate(lock.fd, 0)
+    descriptors = [lock.fd, *(listener.fileno() for listener in sockets)]
+    if not background.fork_detached(_PROCESS_NAME, descriptors, record=lock.fd):
+        return
     try:
-        everything = range(1, _signal.NSIG)
-        return os.posix_spawn(
-            sys.executable,
-            [sys.executable, *arguments],
-            {},
-            file_actions=actions,
-            setsid=True,
-            setsigmask=[],
-            setsigdef=[number for number in everything if number not in (_signal.SIGKILL, _signal.SIGSTOP, 32, 33)],
-        )
+        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        options = jsontext.dumps({"internal": network.internal, "servers": network.network_dns_servers})
+        numbers = [str(background.FIRST_DESCRIPTOR + 1), str(len(sockets))]
+        interpreter = [sys.executable, "-I", "-S", "-c", _CODE, package]
+        os.execve(sys.executable, [*interpreter, networks.run_dir, network.name, *numbers, options], {})
     finally:
-        for fd in (*lifted, null):
-            os.close(fd)
+        os._exit(127)
 
 
 def _end(pid: int, started: int) -> None:
@@ -155,8 +141,7 @@ def _end(pid: int, started: int) -> None:
             end = select.poll()
             end.register(pidfd, select.POLLIN)
             end.poll(_END_PATIENCE_MILLISECONDS)
-            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)  # in case it was started by this very process
-    except (ProcessLookupError, ChildProcessError):
+    except ProcessLookupError:
         pass
     finally:
         os.close(pidfd)

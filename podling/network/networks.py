@@ -6,6 +6,7 @@
       default.json           interface and subnet of a private default network
       leases/NAME.json       who has which address (leases.py)
       cursors/NAME           where the next free address is looked for
+      bridges/NAME           the interface that was made for it
       resolvers/NAME         who answers for its names (naming.py)
       locks/NAME.lock        flock files
 
@@ -146,10 +147,13 @@ class NetworkStore:
 
     def remove(self, name_or_id: str) -> Network:
         """Remove a network that has no containers; that it has none is for the caller to see to."""
+        from podling.network import collector
+
         network = self.get(name_or_id)
         if network.name == self.default_name:
             raise InvalidArgument(f"default network {self.default_name} cannot be removed")
         with self.lock(network.name) as lock:
+            collector.delete_bridge(self, network.name, network.network_interface)
             for place in ("leases", "cursors"):
                 files.unlink_if_there(self.runtime_file(place, network.name))
             files.unlink_if_there(self._file(network.name))
@@ -160,7 +164,7 @@ class NetworkStore:
         """Return the lock of a network; one whose name begins with a dot is no network's."""
         directory = f"{self.run_dir}/locks"
         if not os.path.isdir(directory):
-            for place in ("leases", "cursors", "resolvers", "locks"):
+            for place in ("leases", "cursors", "bridges", "resolvers", "locks"):
                 os.makedirs(f"{self.run_dir}/{place}", mode=0o755, exist_ok=True)
         return Lock(f"{directory}/{name}.lock")
 

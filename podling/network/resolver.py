@@ -19,7 +19,7 @@ import time
 from _socket import AF_INET, AF_INET6, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_STREAM
 from _socket import socket as _socket
 
-from podling.network import background, dnsmessage
+from podling.network import dnsmessage
 from podling.network.dnsmessage import Query
 from podling.network.nametable import DOMAIN, NameTable
 from podling.oci import jsontext
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     Address = tuple[Any, ...]
 
+PROCESS_NAME = "podling-dns"
 RESOLV_CONF = "/etc/resolv.conf"
 PORT = 53
 PATIENCE_SECONDS = 2.5  # per server
@@ -286,8 +287,7 @@ def main() -> None:
     """Run as a process: RUN_DIR NETWORK FIRST_FD COUNT OPTIONS, the sockets at those descriptors."""
     run_dir, network_name, first, count, options = sys.argv[1:6]
     with open("/proc/self/comm", "w", encoding="ascii") as comm:
-        comm.write("podling-dns")
-    background.leave_cgroups()
+        comm.write(PROCESS_NAME)
     listeners = [_socket(fileno=fd) for fd in range(int(first), int(first) + int(count))]
     chosen = jsontext.loads(options)
     table = NameTable(run_dir, network_name)

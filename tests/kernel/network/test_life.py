@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from podling.errors import Unavailable
 from podling.linux import rtnetlink
 from podling.linux.netlink import Netlink
 from podling.linux.nftables import Nftables
-from podling.network import attachment, bridges, collector, firewall, leases, namespaces, naming, ports
+from podling.network import attachment, collector, firewall, leases, leftovers, namespaces, naming, ports
 from tests.kernel.network.conftest import Lab, ask
 
 
@@ -146,6 +147,40 @@ def test_a_bridge_that_others_use_stays(lab: Lab) -> None:
     assert bridge not in links()
 
 
+def test_leftovers_are_suspected_by_name_alone(lab: Lab) -> None:
+    run_dir = lab.networks.run_dir
+    lab.network("web")
+    one = lab.container("one")
+    assert not leftovers.suspected(run_dir)
+    one.connect("web")
+    assert not leftovers.suspected(run_dir)
+    pid, _started = naming._process(lab.networks, "web") or (0, 0)
+    os.kill(pid, signal.SIGKILL)
+    inventory.await_end(pid, time.monotonic() + 5)
+    assert leftovers.suspected(run_dir), "the resolver is dead"
+    attachment.sweep(lab.networks, lambda: {one.id})
+    assert not leftovers.suspected(run_dir)
+    attachment.tear_down(lab.networks, one.id, background=False)
+    assert leftovers.suspected(run_dir), "the bridge is idle"
+    collector.collect(lab.networks)
+    assert not leftovers.suspected(run_dir)
+
+
+def test_removing_a_network_removes_its_idle_bridge_and_no_other(lab: Lab) -> None:
+    lab.network("web", network_interface="web0")
+    subprocess.run(["ip", "link", "add", "uplink0", "type", "bridge"], check=True)
+    try:
+        lab.network("other", network_interface="uplink0")
+        one = lab.container("one")
+        one.connect("web")
+        attachment.tear_down(lab.networks, one.id, background=False)
+        lab.networks.remove("web")
+        lab.networks.remove("other")
+        assert "web0" not in links() and "uplink0" in links()
+    finally:
+        subprocess.run(["ip", "link", "del", "uplink0"], check=True)
+
+
 def test_a_half_made_bridge_is_finished(lab: Lab) -> None:
     network = lab.networks.get("podman")
     with Netlink() as netlink:
@@ -227,15 +262,6 @@ else:
 CALLS = "sendto,sendmsg,write,rename,unlink,mkdir,setns,unshare,mount,bind,vfork,clone,clone3,pidfd_send_signal,flock"
 
 
-def reap() -> None:
-    """Wait for resolvers that this process started and another killed."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
 @pytest.mark.parametrize("verb", ["set_up", "tear_down"])
 @pytest.mark.parametrize("network", ["podman", "web"])
 def test_killed_at_any_call_a_sweep_leaves_nothing(lab: Lab, verb: str, network: str) -> None:
@@ -253,7 +279,6 @@ def test_killed_at_any_call_a_sweep_leaves_nothing(lab: Lab, verb: str, network:
         attachment.sweep(lab.networks, set)
         namespaces.remove(one.path)
         collector.collect(lab.networks)
-        reap()
         rest = inventory.settled(before)
         assert not rest, f"killed at call {when}: {rest}"
         assert not leases.network_names(lab.networks)
@@ -302,8 +327,6 @@ def test_a_namespace_is_made_without_moving_the_caller(tmp_path: Path, nothing_l
 
 
 def test_setting_up_starts_no_process_and_takes_milliseconds(lab: Lab) -> None:
-    import time
-
     lab.container("first").connect()
     took = []
     for number in range(10):
@@ -324,10 +347,10 @@ def test_a_bridge_is_deleted_in_the_background_by_a_process_that_ends(lab: Lab) 
     monitor.bind((0, 1))  # RTMGRP_LINK
     attachment.tear_down(lab.networks, one.id)
     namespaces.remove(one.path)
-    assert bridges.exists(bridge), "a next container would find it"
+    assert bridge in links(), "a next container would find it"
     end = select.poll()
     end.register(monitor, select.POLLIN)
-    while bridges.exists(bridge):
+    while bridge in links():
         assert end.poll(5000)
         monitor.recv(65536)
     monitor.close()
@@ -352,6 +375,6 @@ def test_a_killed_resolver_is_restarted_by_a_sweep(lab: Lab) -> None:
     one.connect("web")
     pid, _started = naming._process(lab.networks, "web") or (0, 0)
     os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    inventory.await_end(pid, time.monotonic() + 5)
     assert attachment.sweep(lab.networks, lambda: {one.id}) == ['restarted the resolver of network "web"']
     assert naming.is_running(lab.networks, "web")

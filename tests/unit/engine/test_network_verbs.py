@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_what_a_user_says_becomes_netavarks_words(settings: Settings) -> None:
         ({"route": ["10.0.0.0/8,10.0.0.1,x"]}, "invalid route metric x"),
     ],
 )
-def test_refusals(settings: Settings, fields: dict[str, list[str]], message: str) -> None:
+def test_refusals(settings: Settings, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):
         networks.create_network(settings, NetworkCreateOptions(name="web", **fields))
 

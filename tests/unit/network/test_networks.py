@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,7 +152,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("fields", "kind", "message"), REFUSED)
-def test_create_says_no(store: NetworkStore, fields: dict[str, object], kind: type[PodlingError], message: str) -> None:
+def test_create_says_no(store: NetworkStore, fields: dict[str, Any], kind: type[PodlingError], message: str) -> None:
     store.create(Network(name="first", network_interface="taken0", subnets=[{"subnet": "10.222.0.0/16"}]))
     before = sorted(Path(store.config_dir).iterdir())
     with pytest.raises(kind, match=message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -106,7 +107,7 @@ def test_an_unknown_protocol_is_refused() -> None:
 
 
 def test_a_network_is_a_few_elements() -> None:
-    def sets(**fields: object) -> list[str]:
+    def sets(**fields: Any) -> list[str]:
         network = Network(network_interface="podman1", **fields)
         return [element.set_name for element in firewall.network_elements(network)]
 
