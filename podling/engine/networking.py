@@ -75,6 +75,13 @@ def connect(settings: Settings, container: Container) -> dict[str, Any]:
     return set_up(store(settings), request)
 
 
+def left_something(settings: Settings) -> bool:
+    """Tell whether a killed process may have left a bridge, or a network without its resolver; cheap."""
+    from podling.network import leftovers
+
+    return leftovers.suspected(f"{settings.runroot}/networks")
+
+
 def sweep(settings: Settings) -> None:
     """Finish what killed processes left half-done in the networks."""
     if not os.path.isdir(f"{settings.runroot}/networks"):

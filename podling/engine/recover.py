@@ -41,7 +41,7 @@ def recover(settings: Settings) -> None:
             if needs_settling(settings, container, boot_id):
                 settle(settings, container.id, boot_id)
                 settled = True
-    if settled:
+    if settled or networking.left_something(settings):
         networking.sweep(settings)
     for container_id in gone:
         _sweep_monitor_cgroup(settings, container_id)
