@@ -14,7 +14,7 @@ import time
 from podling.engine import bundle, chain, claims, find, hostfiles, networking, paths, recover, teardown
 from podling.engine.clock import Clock
 from podling.engine.container import Status, check_transition
-from podling.errors import PodlingError, WrongState
+from podling.errors import CannotInvoke, InvalidArgument, PodlingError, WrongState
 from podling.linux import files, processes
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ def bring_up(settings: Settings, container: Container, clock: Clock) -> None:
         clock.mark("mount the root")
         namespaces = _namespaces(settings, container)
         clock.mark("make the network namespace")
-        bundle.write(settings, container, rootfs, namespaces)
+        _write_bundle(settings, container, rootfs, namespaces)
         clock.mark("write the bundle")
         _launch(settings, container, descriptors, clock)
         check_transition(container.name, before, Status.INITIALIZED)
@@ -85,6 +85,14 @@ def bring_up(settings: Settings, container: Container, clock: Clock) -> None:
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _write_bundle(settings: Settings, container: Container, rootfs: str, namespaces: dict[str, str]) -> None:
+    """Write the bundle; what the image does not have, a user or a working directory, is a command that cannot be run."""
+    try:
+        bundle.write(settings, container, rootfs, namespaces)
+    except InvalidArgument as error:
+        raise CannotInvoke(str(error)) from error.__cause__
 
 
 def begin(settings: Settings, container: Container, clock: Clock) -> None:

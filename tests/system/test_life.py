@@ -196,6 +196,7 @@ def test_names_ids_and_prefixes(podling: World, run: Callable[..., str]) -> None
 
 def test_restart_on_failure(podling: World, run: Callable[..., str], tmp_path: Path) -> None:
     script = "echo x >>/mnt/count; exit 1"
+    (tmp_path / "count").touch()
     container = run("--restart", "on-failure:2", "-v", f"{tmp_path}:/mnt", "fedora", "bash", "-c", script)
     deadline = time.monotonic() + 20
     while (tmp_path / "count").read_text().count("x") < 3 and time.monotonic() < deadline:
