@@ -88,7 +88,7 @@ def bring_up(settings: Settings, container: Container, clock: Clock) -> None:
 
 
 def _write_bundle(settings: Settings, container: Container, rootfs: str, namespaces: dict[str, str]) -> None:
-    """Write the bundle; what the image does not have, a user or a working directory, is a command that cannot be run."""
+    """Write the bundle; what the image does not have, a user or a directory, is a command that cannot be run."""
     try:
         bundle.write(settings, container, rootfs, namespaces)
     except InvalidArgument as error:
