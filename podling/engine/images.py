@@ -7,6 +7,7 @@ rmi         ──► remove_images    refuses what containers use, unless force
 
 from __future__ import annotations
 
+import _signal
 import os
 import sys
 
@@ -182,6 +183,9 @@ def _pull_in_child(settings: Settings, name: str, request: PullRequest, report: 
     os.close(write_end)
     try:
         answer = _read_all(read_end)
+    except KeyboardInterrupt:
+        os.kill(pid, _signal.SIGINT)  # where only this process was interrupted
+        raise
     finally:
         os.close(read_end)
         _, status = os.waitpid(pid, 0)
@@ -219,8 +223,6 @@ def _run_child(
 
 def _end_with(parent: int) -> None:
     """Let the kernel kill this process when its parent is killed; what it staged is swept by the next verb."""
-    import _signal
-
     from podling.linux import syscalls
 
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)

@@ -1,8 +1,9 @@
 """What a pull tells while it works. A front door draws it; the base class says nothing.
 
-Calls come from one thread, those of several blobs mixed:
+Calls come from one thread, those of several blobs mixed. No worker is forked after the first `blob_started`: a front
+door may start threads of its own from there on.
 
-    resolved? trying (source_failed)  signatures
+    resolved? trying signatures
         blob_exists │ blob_started blob_advanced* blob_done       per layer, several at a time
     config_started  manifest_written
 """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+_DEPTH_LIMIT = 200
+
 
 def write_atomically(path: str, content: str | bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Replace a file by a rename, so that a reader or a crash sees the old content or the new.
@@ -67,24 +69,33 @@ def remove_tree(path: str) -> None:
         os.unlink(path)
         return
     try:
-        _empty(fd, os.fstat(fd).st_dev)
+        device = os.fstat(fd).st_dev
+        while _empty(fd, device, fd, 0):
+            pass
     finally:
         os.close(fd)
     os.rmdir(path)
 
 
-def _empty(directory: int, device: int) -> None:
+def _empty(directory: int, device: int, top: int, depth: int) -> bool:
+    """Empty a directory, as deep as fds and the stack go; what is deeper moves up to `top`. Tell whether it did."""
+    moved = False
     with os.scandir(directory) as entries:
         listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_directory in listed:
         if not is_directory:
             os.unlink(name, dir_fd=directory)
             continue
+        if depth == _DEPTH_LIMIT:  # a container can nest directories without end
+            os.rename(name, f".deep-{os.urandom(8).hex()}", src_dir_fd=directory, dst_dir_fd=top)
+            moved = True
+            continue
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             if os.fstat(fd).st_dev != device:
                 raise OSError(16, "device or resource busy", name)
-            _empty(fd, device)
+            moved |= _empty(fd, device, top, depth + 1)
         finally:
             os.close(fd)
         os.rmdir(name, dir_fd=directory)
+    return moved

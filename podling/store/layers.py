@@ -59,7 +59,7 @@ def put(root: str, directory: str, chain_id: str) -> bool:
     """Rename a finished layer into place; tell whether it was needed. The store's lock is held."""
     if find(root, chain_id) is not None:
         return False
-    os.makedirs(f"{root}/layers", mode=0o711, exist_ok=True)
+    os.makedirs(f"{root}/layers", mode=0o700, exist_ok=True)
     os.rename(directory, f"{root}/layers/{short(chain_id)}")
     return True
 

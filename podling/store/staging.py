@@ -24,11 +24,13 @@ class Staging:
     """A staging directory of this process. A context manager: whatever is still in it at exit is removed."""
 
     def __init__(self, root: str) -> None:
+        self._root = root
         self.path = f"{root}/staging/{os.getpid()}-{os.urandom(4).hex()}"
         self._fd = -1
         self._count = 0
 
     def __enter__(self) -> Self:
+        os.makedirs(self._root, mode=0o700, exist_ok=True)  # set-user-ID programs of images are not the host's
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         while self._fd < 0:
             os.mkdir(self.path, 0o700)

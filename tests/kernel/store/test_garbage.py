@@ -188,6 +188,28 @@ def test_sweep_removes_containers_of_nobody(store: Store, make: Make) -> None:
     store.remove_rootfs(other)
 
 
+def test_a_tree_deeper_than_any_path(store: Store, make: Make) -> None:
+    """A container may nest directories until neither a path nor a stack reaches their end."""
+    image = make("one", SHARED)
+    store.prepare_rootfs(ID, image.id)
+    directory = os.open(f"{store.root}/containers/{ID}/diff", os.O_RDONLY)
+    for _ in range(5000):
+        os.mkdir("d", dir_fd=directory)
+        below = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = below
+    os.close(directory)
+    store.remove_rootfs(ID)
+    assert os.listdir(f"{store.root}/containers") == []
+
+
+def test_nobody_else_reaches_what_images_hold(store: Store, make: Make) -> None:
+    """A set-user-ID program of an image must not be one of the host's."""
+    make("one", SHARED)
+    for path in (store.root, f"{store.root}/layers", f"{store.root}/staging"):
+        assert os.stat(path).st_mode & 0o077 == 0
+
+
 # at the same time
 
 
