@@ -158,9 +158,16 @@ def _find_local(store: Store, name: str) -> Image | None:
     if name.startswith("oci:"):
         return None
     try:
-        return store.find_image(name.removeprefix("docker://"))
+        return store.find_image(name.removeprefix("docker://"), _repositories)
     except NotFound:
         return None
+
+
+def _repositories(short: str) -> list[str]:
+    """Return what registries.conf makes of a short name; asked only where it fits several images."""
+    from podling.image import registries
+
+    return registries.load(PullRequest(environment=dict(os.environ))).repositories(short)
 
 
 def _is_id(image: Image, name: str) -> bool:

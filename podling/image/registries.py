@@ -94,6 +94,12 @@ class Registries(Record):
             candidates=[parsed.at(registry).with_default_tag() for registry in self.unqualified],
         )
 
+    def repositories(self, path: str) -> list[str]:
+        """Return the repositories that a short name stands for among local images, the first choice first."""
+        alias = [self.aliases[path][0]] if path in self.aliases else []
+        found = [f"localhost/{path}", *(f"{registry}/{path}" for registry in self.unqualified)]
+        return [reference.parse(name).repository for name in alias + found]
+
     def find(self, wanted: Reference) -> Registry | None:
         """Return the entry with the longest prefix of a full name."""
         matching = [entry for entry in self.registries.values() if _prefix_length(wanted, entry.prefix)]

@@ -9,18 +9,20 @@ from podling.oci.reference import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from podling.store.index import Entry
+
+    Prefer = Callable[[str], list[str]]  # a short name's path → repositories, the first choice first
 
 _PREFERRED = ("localhost/", "docker.io/library/")
 
 
-def select(entries: Sequence[Entry], name_or_id: str) -> Entry:
+def select(entries: Sequence[Entry], name_or_id: str, prefer: Prefer | None = None) -> Entry:
     """Return the entry a user means.
 
-    A name goes before an ID. A short name stands for any registry's: `fedora` finds quay.io/x/fedora:latest; local
-    images go first among several. Raise NotFound, and InvalidArgument where an ID prefix is ambiguous or the text
+    A name goes before an ID. A short name stands for any registry's: `fedora` finds quay.io/x/fedora:latest. Where it
+    fits several images, `prefer` is asked for full names to try first; then local ones go first. Raise NotFound, and InvalidArgument where an ID prefix is ambiguous or the text
     cannot be a name at all.
     """
     identifier = name_or_id.removeprefix("sha256:")
@@ -28,7 +30,7 @@ def select(entries: Sequence[Entry], name_or_id: str) -> Entry:
         for entry in entries:
             if identifier == entry.image_id or (identifier != name_or_id and entry.digest == name_or_id):
                 return entry
-    named = _by_name(entries, name_or_id) if identifier == name_or_id else []
+    named = _by_name(entries, name_or_id, prefer) if identifier == name_or_id else []
     if named:
         return named[0]
     if is_hex(identifier) and len(identifier) <= 64:
@@ -60,14 +62,17 @@ def _repository_matches(repository: str, wanted: Reference) -> bool:
     return repository.endswith("/" + wanted.path)
 
 
-def _by_name(entries: Sequence[Entry], name: str) -> list[Entry]:
+def _by_name(entries: Sequence[Entry], name: str, prefer: Prefer | None) -> list[Entry]:
     for entry in entries:
         if entry.name == name:
             return [entry]
     wanted = reference.parse(name).with_default_tag()
     found = [entry for entry in entries if matches(entry, wanted)]
-    preferred = [prefix + wanted.path for prefix in _PREFERRED]
-    found.sort(key=lambda entry: 0 if repository_of(entry.name) in preferred else 1)
+    if wanted.is_short and len({entry.image_id for entry in found}) > 1:
+        preferred = prefer(wanted.path) if prefer else []
+        preferred += [prefix + wanted.path for prefix in _PREFERRED]
+        ranks = {repository: rank for rank, repository in reversed(list(enumerate(preferred)))}
+        found.sort(key=lambda entry: ranks.get(repository_of(entry.name), len(preferred)))
     return found
 
 

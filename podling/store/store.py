@@ -50,10 +50,10 @@ class Store:
             grouped.setdefault(entry.image_id, []).append(entry)
         return [self._image(entries) for entries in grouped.values()]
 
-    def find_image(self, name_or_id: str) -> Image:
+    def find_image(self, name_or_id: str, prefer: names.Prefer | None = None) -> Image:
         """Return the image a user means: see names.py. Raise NotFound or InvalidArgument."""
         entries = index.read(self.images_path)
-        chosen = names.select(entries, name_or_id)
+        chosen = names.select(entries, name_or_id, prefer)
         return self._image([entry for entry in entries if entry.image_id == chosen.image_id], chosen)
 
     def resolve_name(self, image: Image, name: str) -> str:

@@ -62,6 +62,13 @@ def test_unqualified_search(tmp_path: Path, request_in: PullRequest) -> None:
     assert [str(candidate) for candidate in found.candidates] == ["one.org/box:latest", "docker.io/library/box:latest"]
 
 
+def test_what_a_short_name_means_among_local_images(tmp_path: Path, request_in: PullRequest) -> None:
+    configure(tmp_path, 'unqualified-search-registries = ["docker.io"]', '[aliases]\n"box" = "x.org/a/box"')
+    loaded = registries.load(request_in)
+    assert loaded.repositories("box") == ["x.org/a/box", "localhost/box", "docker.io/library/box"]
+    assert loaded.repositories("b") == ["localhost/b", "docker.io/library/b"]
+
+
 def test_no_registry(tmp_path: Path, request_in: PullRequest) -> None:
     with pytest.raises(NotFound) as raised:
         registries.load(request_in).resolve("box")

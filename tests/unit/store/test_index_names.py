@@ -108,6 +108,21 @@ def test_a_name_goes_before_an_id() -> None:
     assert names.select(entries, "dead").image_id.startswith("7777")
 
 
+def test_a_name_that_fits_several() -> None:
+    entries = [entry(0x1, "quay.io/x/box:1"), entry(0x2, "x.org/box:1"), entry(0x3, "localhost/box:1")]
+    asked: list[str] = []
+
+    def prefer(path: str) -> list[str]:
+        asked.append(path)
+        return ["y.org/box", "x.org/box"]
+
+    assert names.select(entries, "box:1").image_id.startswith("0003")
+    assert names.select(entries, "box:1", prefer).image_id.startswith("0002")
+    assert names.select(entries, "quay.io/x/box:1", prefer).image_id.startswith("0001")
+    assert names.select(entries, "x/box:1", prefer).image_id.startswith("0001")
+    assert asked == ["box"], "only where there is a choice"
+
+
 def test_the_full_name_of_a_short_one(store: Store) -> None:
     image = store.find_image("box:1")
     assert store.resolve_name(image, "box:1") == "quay.io/me/box:1"
