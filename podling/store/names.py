@@ -22,8 +22,8 @@ def select(entries: Sequence[Entry], name_or_id: str, prefer: Prefer | None = No
     """Return the entry a user means.
 
     A name goes before an ID. A short name stands for any registry's: `fedora` finds quay.io/x/fedora:latest. Where it
-    fits several images, `prefer` is asked for full names to try first; then local ones go first. Raise NotFound, and InvalidArgument where an ID prefix is ambiguous or the text
-    cannot be a name at all.
+    fits several images, `prefer` is asked for full names to try first; then local ones go first. Raise NotFound, and
+    InvalidArgument where an ID prefix is ambiguous or the text cannot be a name at all.
     """
     identifier = name_or_id.removeprefix("sha256:")
     if is_digest("sha256:" + identifier):
