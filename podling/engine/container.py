@@ -77,7 +77,6 @@ class ContainerConfig(Record):
     image_name: str = ""  # as the engine resolved it: docker.io/library/fedora:latest
     raw_image_name: str = ""  # as the user wrote it
     rootfs: str = ""  # --rootfs: a directory of the user's, no image
-    rootfs_overlay: bool = False  # --rootfs DIR:O
     create_command: list[str] = []
     # process
     command: list[str] = []  # without the entrypoint

@@ -12,7 +12,7 @@ import os
 
 from podling.engine import attach, chain, database, paths, recover, start
 from podling.engine.container import Status
-from podling.errors import InvalidArgument, WrongState
+from podling.errors import InvalidArgument, Unsupported, WrongState
 from podling.linux import files, processes
 from podling.oci import jsontext
 
@@ -63,6 +63,8 @@ def _launch(settings: Settings, container: Container, options: ExecOptions) -> t
     recover.recover(settings)
     if not options.command:
         raise InvalidArgument("must provide a non-empty command to start an exec session: invalid argument")
+    if options.preserve_fd:
+        raise Unsupported("--preserve-fd is not supported yet: --preserve-fds passes 3 to N+2")
     container = _running(settings, container)
     session = os.urandom(32).hex()
     home = paths.exec_bundle(settings, container.id, session)

@@ -315,7 +315,7 @@ class _Tokens:
 
     def _take_volume_opt(self, separator: str, value: str, token: str) -> None:
         self._only_for("volume", "volume-opt")
-        self.options.append(token)
+        raise Unsupported(f"--mount volume-opt={value}: mounting a file system as a volume is not supported")
 
     def _take_nocreate(self, separator: str, value: str, token: str) -> None:
         self._only_for("volume", "nocreate")

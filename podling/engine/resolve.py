@@ -131,7 +131,8 @@ def _choose_root(request: Request, image: Image | None) -> None:
     if unknown:
         raise InvalidArgument(f'invalid --rootfs option "{unknown[0]}": only "O" is supported')
     config.rootfs = os.path.abspath(path)
-    config.rootfs_overlay = flags == "O"
+    if flags == "O":
+        raise Unsupported("--rootfs DIRECTORY:O is not supported yet")
     if not os.path.isdir(config.rootfs):
         raise InvalidArgument(f"error checking path {config.rootfs}: no such file or directory: invalid argument")
 

@@ -233,8 +233,10 @@ def test_user_namespace(here: Settings) -> None:
 
 
 def test_root_filesystem(here: Settings, tmp_path: Path) -> None:
-    config = resolve.resolve(here, CreateOptions(rootfs=f"{tmp_path}:O", command=["x"]), None, ID)
-    assert (config.rootfs, config.rootfs_overlay, config.image_id) == (str(tmp_path), True, "")
+    config = resolve.resolve(here, CreateOptions(rootfs=str(tmp_path), command=["x"]), None, ID)
+    assert (config.rootfs, config.image_id) == (str(tmp_path), "")
+    with pytest.raises(Unsupported, match="--rootfs DIRECTORY:O"):
+        resolve.resolve(here, CreateOptions(rootfs=f"{tmp_path}:O", command=["x"]), None, ID)
 
 
 def test_cidfile(here: Settings, tmp_path: Path) -> None:
