@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DEBIAN_FRONTEND := noninteractive
 
-.PHONY: lab test bench check suites setup clean
+.PHONY: lab test walks bench check suites setup clean
 
 setup: $(VENV)/.done
 
@@ -20,8 +20,12 @@ lab: setup
 test: setup
 	$(BIN)/python3 -m pytest -q
 
+# Every point at which a process can be killed or a call can fail; `make test` walks a sample.
+walks: setup
+	PODLING_WALK=all $(BIN)/python3 -m pytest -q tests/walks
+
 bench: setup
-	$(BIN)/python3 -m bench
+	$(BIN)/python3 -m bench $(if $(RUNS),--runs $(RUNS))
 
 check: setup
 	$(BIN)/ruff check --quiet .
@@ -29,8 +33,9 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/python3 -m pytest -q -p no:cacheprovider tests/unit/test_architecture.py
 
+# Third-party suites, where SUITES names a directory with their runners and OCI_SUITES one with their sources.
 suites: setup
-	$(BIN)/python3 -m tests.suites
+	$(BIN)/python3 -m tests.suites $(SUITES)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .lab .bench

@@ -1,6 +1,6 @@
 """Type the lab into real terminals and check every step: `make lab`.
 
-    python3 -m lab [--registry real] [--runtime PATH] [--conmon PATH] [--engine podman]
+    python3 -m lab [--registry real] [--port N] [--runtime PATH] [--conmon PATH] [--engine podman]
 
 It works in a private world, which it leaves empty: it says so, and a failed check, an error or Ctrl-C end in the same
 cleaning up. Exit status 0: all steps showed what they must. 1: one did not. 130: interrupted.
@@ -22,8 +22,6 @@ from lab.steps import CheckFailed, Lab
 from lab.terminal import TimedOut
 from lab.world import Failed, World
 
-PREFERRED_PORT = 5000
-
 
 def say(text: str) -> None:
     """Print a line of the transcript."""
@@ -41,20 +39,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="python3 -m lab", description="Type the lab into real terminals and check it."
     )
     parser.add_argument("--registry", choices=("local", "real"), default="local", help="where fedora and centos are")
+    parser.add_argument("--port", type=int, default=5000, help="the registry's port if it is free (default: 5000)")
     parser.add_argument("--runtime", default="", help="a foreign OCI runtime, by absolute path")
     parser.add_argument("--conmon", default="", help="a foreign monitor, by absolute path")
     parser.add_argument("--engine", default=None, help="the engine: podling, or podman to prove the harness")
     return parser.parse_args(arguments)
 
 
-def open_registry(stack: ExitStack, kind: str) -> registry.Registry | None:
+def open_registry(stack: ExitStack, options: argparse.Namespace) -> registry.Registry | None:
     """Start the registry on loopback, unless the internet's are to be used."""
-    if kind == "real":
+    if options.registry == "real":
         return None
     scratch = Path(tempfile.mkdtemp(prefix="pl-registry-", dir="/var/tmp"))
     stack.callback(shutil.rmtree, scratch, ignore_errors=True)
     storage = registry.ensure_storage(scratch)
-    running = stack.enter_context(registry.Registry(scratch / "lab", storage, port=PREFERRED_PORT))
+    running = stack.enter_context(registry.Registry(scratch / "lab", storage, port=options.port))
     note(f"a registry with TLS listens on {running.host}")
     return running
 
@@ -62,7 +61,7 @@ def open_registry(stack: ExitStack, kind: str) -> registry.Registry | None:
 def rehearse(options: argparse.Namespace) -> None:
     """Set the stage, type the page, leave the world as it was found."""
     with ExitStack() as stack:
-        running = open_registry(stack, options.registry)
+        running = open_registry(stack, options)
         world = stack.enter_context(
             World(engine=options.engine, registry=running, runtime=options.runtime, conmon=options.conmon)
         )

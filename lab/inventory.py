@@ -119,10 +119,12 @@ def firewall() -> set[str]:
     listed = subprocess.run(["nft", "--json", "list", "ruleset"], capture_output=True, text=True)
     lines: set[str] = set()
     for item in json.loads(listed.stdout or "{}").get("nftables", []):
-        if "rule" in item:
+        if "rule" in item and item["rule"]["table"] != "podling":  # ours stay for the next container
             rule = {key: value for key, value in item["rule"].items() if key not in ("handle", "index")}
             lines.add(json.dumps(without_counters(rule), sort_keys=True))
         for kind in ("set", "map"):
+            if item.get(kind, {}).get("name") == "version":
+                continue
             for element in item.get(kind, {}).get("elem", []):
                 place = f"{item[kind]['table']} {item[kind]['name']}"
                 lines.add(f"{place} {json.dumps(without_counters(element), sort_keys=True)}")
@@ -164,10 +166,7 @@ def lasting(path: str) -> bool:
 
 def take(roots: Iterable[Path] = ()) -> Inventory:
     """Return the inventory of this machine and of the directories named, once the network's collector is through."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (process_line(int(name)) or "").startswith("podling-net "):
-            await_end(int(name), deadline)
+    await_collectors()
     return {
         "processes": processes(),
         "mounts": mounts(),
@@ -178,6 +177,14 @@ def take(roots: Iterable[Path] = ()) -> Inventory:
         "locks": locks(),
         "files": files(roots),
     }
+
+
+def await_collectors() -> None:
+    """Wait for the processes that delete idle bridges after a tear-down."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (process_line(int(name)) or "").startswith("podling-net "):
+            await_end(int(name), deadline)
 
 
 def differences(before: Inventory, after: Inventory) -> list[str]:

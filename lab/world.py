@@ -172,6 +172,7 @@ class World:
                 self.run(*verb)
             except subprocess.TimeoutExpired:
                 continue
+        inventory.await_collectors()
         self.kill_processes()
         self.unmount()
         for path in self.roots():
