@@ -18,7 +18,7 @@ import os
 from podling.engine import claims, database, networking, paths, teardown
 from podling.engine.container import Status
 from podling.errors import NotFound
-from podling.linux import processes
+from podling.linux import files, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,11 +43,22 @@ def recover(settings: Settings) -> None:
                 settled = True
     if settled or networking.left_something(settings):
         networking.sweep(settings)
+    _sweep_exit_files(settings, gone)
     for container_id in gone:
         _sweep_monitor_cgroup(settings, container_id)
     from podling.store.store import Store
 
     Store(settings.root, settings.runroot).sweep_staging()
+
+
+def _sweep_exit_files(settings: Settings, gone: list[str]) -> None:
+    """Remove the exit files of containers that are gone: a cleanup was killed before the last step."""
+    try:
+        left = os.listdir(paths.exit_directory(settings))
+    except FileNotFoundError:
+        return
+    for container_id in set(left).intersection(gone):
+        files.unlink_if_there(paths.exit_file(settings, container_id))
 
 
 def _sweep_monitor_cgroup(settings: Settings, container_id: str) -> None:
@@ -111,8 +122,10 @@ def _finish(settings: Settings, container: Container, boot_id: str) -> bool:
 
     state = container.state
     began_here = state.claimed_for in ("create", "run") and state.status in _UNFINISHED
-    if began_here or state.claimed_for == "remove" or state.status == Status.CREATING:
-        remove.dismantle(settings, container, volumes=began_here or container.config.remove)
+    removing = state.claimed_for in (remove.REMOVE, remove.REMOVE_WITH_VOLUMES)
+    if began_here or removing or state.status == Status.CREATING:
+        with_volumes = began_here or container.config.remove or state.claimed_for == remove.REMOVE_WITH_VOLUMES
+        remove.dismantle(settings, container, volumes=with_volumes)
         return False
     if state.status in _AT_REST:
         teardown.kill_monitor(settings, container)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from podling.engine.options import Settings
     from podling.engine.stop import Warn
 
+REMOVE, REMOVE_WITH_VOLUMES = "remove", "remove with volumes"  # what a claim is for
 _LIVE = (Status.RUNNING, Status.PAUSED, Status.STOPPING)
 
 
@@ -42,15 +43,16 @@ def remove(
                 f"{dependent.id}: container already exists"
             )
         gone += remove(settings, dependent, force=force, volumes=volumes, depend=True, timeout_seconds=timeout_seconds)
+    volumes = volumes or container.config.remove
     try:
         container = _stopped(settings, container, force, timeout_seconds, warn)
-        container = claims.wait_for(settings, container.id, "remove")
+        container = claims.wait_for(settings, container.id, REMOVE_WITH_VOLUMES if volumes else REMOVE)
     except NotFound:
         return [*gone, container.id]  # it was made with --rm, and its monitor was faster
     try:
         if container.state.status in _LIVE and not force:
             raise _live(container)
-        dismantle(settings, container, volumes=volumes or container.config.remove)
+        dismantle(settings, container, volumes=volumes)
     except BaseException:
         claims.release(settings, container)
         raise
@@ -98,11 +100,14 @@ def dismantle(settings: Settings, container: Container, *, volumes: bool, by_mon
         from podling.engine import volumes as volume_store
 
         volume_store.remove_anonymous(settings, container.config)
-    files.unlink_if_there(paths.exit_file(settings, container.id))
+    if not by_monitor:
+        files.unlink_if_there(paths.exit_file(settings, container.id))
     with database.write(settings) as db:
         if by_monitor:
             db.keep_exit_code(container.id, container.state.exit_code, time.time_ns())
         db.delete(container.id)
+    if by_monitor:  # at no moment is the code in neither place
+        files.unlink_if_there(paths.exit_file(settings, container.id))
 
 
 def _remove_from_disk(settings: Settings, container: Container) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from podling.engine import attach, create, kill, paths, start, teardown, wait
+from podling.engine import attach, cleanup, create, kill, paths, start, teardown, wait
 from podling.engine.clock import Clock
-from podling.errors import PodlingError
+from podling.errors import PodlingError, Unavailable
 from podling.linux import processes
 
 TYPE_CHECKING = False
@@ -134,5 +134,7 @@ def stay(settings: Settings, container: Container, session: attach.Session, cloc
         return 0
     teardown.await_monitor(settings, container, monitor)
     code = wait.exit_code_of(settings, container)
+    if code == cleanup.UNKNOWN_EXIT_CODE:
+        raise Unavailable(f'the exit code of container "{container.name}" is not known: its monitor was killed')
     clock.mark("wait for the cleanup")
     return code

@@ -69,6 +69,19 @@ def kill_monitor(settings: Settings, container: Container) -> None:
     """Kill a container's monitor with all that it forked and has not handed over, and remove its cgroup."""
     if container.config.cgroups not in ("disabled", "no-conmon"):
         remove_cgroup(monitor_cgroup(settings, container))
+    _remove_staged_exit_files(settings, container.id)
+
+
+def _remove_staged_exit_files(settings: Settings, container_id: str) -> None:
+    """Remove the exit files that a monitor was writing when it was killed: `.ID.` and what conmon or ours appends."""
+    directory = paths.exit_directory(settings)
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.startswith(f".{container_id}."):
+            files.unlink_if_there(f"{directory}/{name}")
 
 
 def await_monitor(settings: Settings, container: Container, monitor: int | None) -> None:

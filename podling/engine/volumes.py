@@ -119,17 +119,20 @@ def remove_anonymous(settings: Settings, config: ContainerConfig) -> None:
 
 
 def remove_unused(settings: Settings, name: str) -> None:
-    """Remove a volume's content, then its row; whoever calls knows that nothing uses it."""
+    """Remove a volume's content, then its row; whoever calls knows that nothing uses it.
+
+    The lock's file goes before the row does, or nobody would come back for it after a kill.
+    """
     from podling.linux import files
 
     lock = _lock(settings, name)
     lock.acquire()
     try:
         files.remove_tree(os.path.dirname(directory(settings, name)))
-        with database.write(settings) as db:
-            db.delete_volume(name)
     finally:
         lock.release(unlink=True)
+    with database.write(settings) as db:
+        db.delete_volume(name)
 
 
 def _lock(settings: Settings, name: str) -> Lock:

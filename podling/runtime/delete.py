@@ -52,8 +52,9 @@ def delete(context: Context, found: Container, *, force: bool) -> None:
         raise WrongState(f'cannot delete container "{found.id}" that is not stopped: {status}')
     if status != container.STOPPED or force:
         _kill(found)
-    found.cgroup().kill(_SIGKILL)
-    found.cgroup().remove()
+    if found.state.cgroup:  # none where cgroups are disabled, or where a killed delete has come as far as the record
+        found.cgroup().kill(_SIGKILL)
+        found.cgroup().remove()
     _run_poststop(context, found)
     found.forget()
 
