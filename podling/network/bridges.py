@@ -38,6 +38,7 @@ def ensure(networks: NetworkStore, network: Network, netlink: Netlink) -> tuple[
         kind = link.kind or "physical"
         raise Unavailable(f"bridge interface {network.network_interface} already exists but is a {kind} interface")
     if link and link.is_up:
+        _forward(network)  # somebody may have loaded the host's sysctl settings again
         return network, link.index
     if network.id == DEFAULT_ID and networks.is_private:
         network = _with_free_subnet(networks, network, netlink, link.index if link else 0)

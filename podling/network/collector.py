@@ -101,6 +101,8 @@ def collect_strays(networks: NetworkStore) -> list[str]:
 
 
 def _delete_if_idle(networks: NetworkStore, interface: str, network_name: str) -> bool:
+    if not os.path.isdir(networks.run_dir):  # deleted, with its locks: it must not be made again by a straggler
+        return delete_bridge(networks, network_name, interface)
     with networks.lock(network_name or ".unnamed"):
         return not leases.read(networks, network_name) and delete_bridge(networks, network_name, interface)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -146,6 +147,26 @@ def test_a_bridge_that_others_use_stays(lab: Lab) -> None:
     subprocess.run(["ip", "link", "del", "foreign"], check=True)
     assert collector.collect_strays(lab.networks) == [f'deleted bridge "{bridge}"']
     assert bridge not in links()
+
+
+def test_a_deleted_run_directory_is_not_made_again(lab: Lab) -> None:
+    one = lab.container("one")
+    one.connect()
+    bridge = lab.networks.get("podman").network_interface
+    attachment.tear_down(lab.networks, one.id, background=False)
+    shutil.rmtree(lab.directory / "run")
+    collector.collect(lab.networks)
+    assert bridge not in links()
+    assert not (lab.directory / "run").exists()
+
+
+def test_forwarding_is_switched_on_again(lab: Lab) -> None:
+    one, two = lab.container("one"), lab.container("two")
+    one.connect()
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    forwarding.write_text("0")
+    two.connect()
+    assert forwarding.read_text() == "1\n"
 
 
 def test_leftovers_are_suspected_by_name_alone(lab: Lab) -> None:
