@@ -1,6 +1,6 @@
 """`create`: make a container up to the point where nothing is left but to execute its program.
 
-    claim the ID ── record the cgroups ── make them ── fork init ── record its pid ── apply the limits
+    claim the ID ── record the cgroups ── make them, with their limits ── fork init ── record its pid
         ── answer init until it is ready ── record it as created ── write the pid file ── let go
 
 A step that fails undoes all of those before it. A kill between any two leaves a directory by which `delete --force`
@@ -64,9 +64,9 @@ def create(context: Context, options: dict[str, Any], container_id: str) -> tupl
         manager = _record(context, options, made, config)
         made.save_config(text, launch.seccomp_program(config, os.path.join(context.root, container.SECCOMP_CACHE)))
         plan = _plan(context, options, made, config)
-        _make_cgroup(manager)
+        _make_cgroup(manager, config["linux"].get("resources") or {})
         birth = launch.start_init(plan, manager)
-        _see_through(context, made, birth, manager)
+        _see_through(context, made, birth)
         _let_go(options, made, birth)
     except BaseException:
         _undo(made, birth, manager)
@@ -133,24 +133,25 @@ def _plan(context: Context, options: dict[str, Any], made: Container, config: di
     return plan
 
 
-def _make_cgroup(manager: cgroups.Manager) -> None:
+def _make_cgroup(manager: cgroups.Manager, resources: dict[str, Any]) -> None:
+    """Make the cgroup with its limits. Before the fork: version 1 denies all devices before it allows init some."""
     try:
         manager.create()
     except OSError as error:
         raise PodlingError("cannot make the cgroup") from error
+    try:
+        manager.apply(resources)
+    except OSError as error:
+        raise PodlingError("cannot set resource limits") from error
 
 
-def _see_through(context: Context, made: Container, birth: launch.Birth, manager: cgroups.Manager) -> None:
+def _see_through(context: Context, made: Container, birth: launch.Birth) -> None:
     def record_pid(pid: int) -> None:
         made.state.pid, made.state.started = pid, processes.start_time(pid)
         made.save()
 
     if birth.plan.kinds().isdisjoint({"user"}):
         record_pid(birth.pid)
-    try:
-        manager.apply(birth.plan.config["linux"].get("resources") or {})
-    except OSError as error:
-        raise PodlingError("cannot set resource limits") from error
     birth.see_through(lambda text: report(context, text, "warning"), record_pid)
 
 

@@ -193,10 +193,12 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
     prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     made = Runtime(tmp_path / "root")
     yield made
-    for container in made.made:
-        made("delete", "--force", container)
-    reap()
-    prctl(SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    try:
+        for container in made.made:
+            made("delete", "--force", container)
+    finally:
+        reap()
+        prctl(SET_CHILD_SUBREAPER, 0, 0, 0, 0)
     assert [name for name in os.listdir(made.root) if name != ".seccomp"] == [] if made.root.exists() else True
     for controller in os.listdir("/sys/fs/cgroup"):
         path = f"/sys/fs/cgroup/{controller}/podling-tests"

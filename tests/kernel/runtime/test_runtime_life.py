@@ -121,21 +121,56 @@ def test_start_tells_why_the_exec_failed(runtime: Runtime, bundle: Bundle) -> No
     runtime("delete", container)
 
 
-@pytest.mark.parametrize("number", range(1, 25))
-def test_delete_force_after_a_kill(runtime: Runtime, bundle: Bundle, number: int) -> None:
-    """Kill create at its Nth rename, unlink, mkdir, clone, write … : delete --force takes away what is left."""
+CHANGING = ("mkdir", "rename", "mknod", "chmod", "unshare", "clone3", "setns", "write")
+
+
+def traced_create(runtime: Runtime, bundle: Bundle, output: str, *strace: str) -> tuple[str, int]:
+    """Create a container under strace, with its errors in `said`; return its ID and the exit code."""
     container = runtime.id()
-    bundle.process["args"] = ["sleep", "1000"]
     bundle.linux["cgroupsPath"] = f"/podling-tests/{container}"
     command = [str(PROGRAM), "--root", str(runtime.root), "create", "--bundle", str(bundle.write()), container]
-    changing = "rename,mkdir,clone3,mknod,chmod,sendto,setns,write,unshare"
-    trace = ["strace", "-qq", "-o", os.devnull, "-e", f"trace={changing}"]
-    inject = ["-e", f"inject={changing}:signal=KILL:when={number * 2}"]
-    nowhere = subprocess.DEVNULL
-    subprocess.run([*trace, *inject, *command], stdin=nowhere, stdout=nowhere, stderr=nowhere, timeout=30)
-    runtime("delete", "--force", container)
-    left = [path for path in Path("/sys/fs/cgroup").glob("*/podling-tests/*") if path.is_dir()]
-    assert left == [] and not (runtime.root / container).exists()
+    trace = ["strace", "-qq", "-o", output, "-e", f"trace={','.join(CHANGING)}", *strace]
+    with open(bundle.directory / "said", "wb") as said:  # no pipe: the container would hold it open
+        done = subprocess.run([*trace, *command], stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=30)
+    return container, done.returncode
+
+
+def occurrences(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> list[tuple[str, int]]:
+    """Return the state-changing system calls of a create, each by name and which of that name it is."""
+    bundle.process["args"] = ["sleep", "1000"]
+    for _time in range(2):  # the second finds what only the first has to make
+        container, code = traced_create(runtime, bundle, str(tmp_path / "trace"))
+        assert code == 0, (bundle.directory / "said").read_text()
+        runtime("delete", container)
+    names = [line.partition("(")[0] for line in (tmp_path / "trace").read_text().splitlines()]
+    return [(name, number) for name in CHANGING for number in range(1, names.count(name) + 1)]
+
+
+def left_of(runtime: Runtime, container: str) -> list[Path]:
+    """Return the directories that a container still has, under the runtime's root and in the cgroups."""
+    cgroups = [path for path in Path("/sys/fs/cgroup").glob(f"*/podling-tests/{container}") if path.is_dir()]
+    return cgroups + [path for path in [runtime.root / container] if path.exists()]
+
+
+def test_delete_force_after_a_kill_anywhere(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    walk = occurrences(runtime, bundle, tmp_path)
+    assert {name for name, _number in walk} >= {"mkdir", "rename", "unshare", "clone3", "setns", "write"}
+    for name, number in walk:
+        kill = f"inject={name}:signal=KILL:when={number}"
+        container, code = traced_create(runtime, bundle, os.devnull, "-e", kill)
+        assert code == -9, (name, number, code)
+        runtime("delete", "--force", container)
+        assert left_of(runtime, container) == [], (name, number)
+
+
+def test_a_create_that_fails_anywhere_undoes_itself(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    for name, number in occurrences(runtime, bundle, tmp_path):
+        fault = f"inject={name}:error=ENOSPC:when={number}"
+        container, code = traced_create(runtime, bundle, os.devnull, "-e", fault)
+        if code == 0:
+            assert runtime.state(container)["status"] == "created", (name, number)
+            runtime("delete", container)
+        assert left_of(runtime, container) == [], (name, number, code)
 
 
 def test_hooks_run_in_order_with_the_state(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
