@@ -19,8 +19,10 @@ RUN = ("run", "--rm")
 
 def assert_error(world: World, arguments: tuple[str, ...], status: int, text: str = "") -> None:
     """Run a command that must fail: its exit status, one line on standard error, nothing on disk."""
+    inventory.await_collectors()
     before = inventory.files(world.roots())
     done = world.run(*arguments)
+    inventory.await_collectors()
     lines = [line for line in done.stderr.splitlines() if not is_progress(line)]
     assert done.returncode == status, (done.returncode, done.stderr)
     if not world.is_podman:  # whose errors may have several lines
@@ -38,7 +40,8 @@ def is_progress(line: str) -> bool:
         "Getting image",
         "Copying ",
         "Writing manifest",
-        "Storing ",
+        "Did you mean",
+        "Try '",
         "See '",
         "Did you mean",
     )
