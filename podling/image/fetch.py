@@ -12,10 +12,8 @@ Everything lands in a staging directory first; the commit is a few renames under
 
 from __future__ import annotations
 
-import errno
-
-from podling.errors import Corrupt, Unavailable, reason
-from podling.image import workers
+from podling.errors import Corrupt, Unavailable
+from podling.image import messages, workers
 from podling.image.blobs import Blob
 from podling.image.workers import Target, Work
 from podling.linux import files
@@ -86,9 +84,7 @@ def fetch(
         except Gone:
             continue  # a removal came between the plan and the commit: plan again
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise Unavailable(f"storing image {naming.name or naming.pinned}: {reason(error)}") from None
-            raise
+            raise messages.revive(messages.tell(error, f"storing image {naming.name or naming.pinned}")) from error
     raise Unavailable(f"storing image {naming.name or naming.pinned}: its layers are being removed at the same time")
 
 

@@ -56,8 +56,11 @@ class PlainProgress(Progress):
         self._stream = stream
 
     def _say(self, line: str) -> None:
-        self._stream.write(line + "\n")  # one write: lines of several threads do not mix
-        self._stream.flush()
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except OSError:
+            pass  # nobody is there to be told; the image is wanted all the same
 
     def resolved(self, text: str) -> None:
         self._say(text)

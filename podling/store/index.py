@@ -85,7 +85,10 @@ def read(images: str) -> list[Entry]:
 
 
 def write(images: str, entries: list[Entry]) -> None:
-    """Replace the entries, leaving alone the descriptors that others wrote. The store's lock is held."""
+    """Replace the entries, leaving alone the descriptors that others wrote; on failure the index is as it was.
+
+    The store's lock is held.
+    """
     from podling.oci.manifest import OCI_INDEX
 
     foreign = [descriptor for descriptor in descriptors(images) if entry_of(descriptor) is None]
@@ -94,17 +97,34 @@ def write(images: str, entries: list[Entry]) -> None:
     os.makedirs(f"{images}/blobs/sha256", mode=0o755, exist_ok=True)
     if not os.path.exists(f"{images}/oci-layout"):
         files.write_atomically(f"{images}/oci-layout", '{"imageLayoutVersion":"1.0.0"}')
-    files.write_atomically(f"{images}/index.json", jsontext.dumps(document))
+    path = f"{images}/index.json"
+    before = _content(path)
+    try:
+        files.write_atomically(path, jsontext.dumps(document))
+    except OSError:
+        if before and _content(path) != before:  # the rename was made, and could not be made durable
+            files.write_atomically(path, before, durable=False)
+        elif not before:
+            files.unlink_if_there(path)
+        raise
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 def descriptors(images: str) -> list[dict[str, Any]]:
     """Return all descriptors of a layout, those of others included. Raise Corrupt."""
     path = f"{images}/index.json"
-    try:
-        with open(path, "rb") as file:
-            document = jsontext.loads(file.read())
-    except FileNotFoundError:
+    content = _content(path)
+    if not content:
         return []
+    try:
+        document = jsontext.loads(content)
     except Corrupt as error:
         raise Corrupt(f'image index "{path}"') from error
     manifests = document.get("manifests") if isinstance(document, dict) else None

@@ -28,6 +28,7 @@ class Staging:
         self.path = f"{root}/staging/{os.getpid()}-{os.urandom(4).hex()}"
         self._fd = -1
         self._count = 0
+        self._is_kept = False
 
     def __enter__(self) -> Self:
         os.makedirs(self._root, mode=0o700, exist_ok=True)  # set-user-ID programs of images are not the host's
@@ -49,9 +50,17 @@ class Staging:
             self._fd = fd
 
     def __exit__(self, *_error: object) -> None:
-        files.remove_tree(self.path)
+        if not self._is_kept:
+            try:
+                files.remove_tree(self.path)
+            except OSError:
+                pass  # what matters is committed, or failed with an error of its own; the next sweep removes this
         os.close(self._fd)
         self._fd = -1
+
+    def keep(self) -> None:
+        """Leave the directory at exit, so that a sweep finds it and looks for garbage."""
+        self._is_kept = True
 
     def blob(self, digest_hex: str) -> str:
         """Return the path of a blob in the making."""

@@ -97,18 +97,36 @@ class Store:
         staging.sync()
         with self.lock():
             self._refuse_gaps(entry, blobs, staged)
-            os.makedirs(f"{self.images_path}/blobs/sha256", mode=0o755, exist_ok=True)
-            for digest, path in blobs.items():
-                os.rename(path, self.blob_path(digest))
-            for chain_id, path in staged.items():
-                layers.put(self.root, path, chain_id)
-            index.write(self.images_path, _with(index.read(self.images_path), entry))
-            from podling.linux import files
-
-            for directory in (f"{self.images_path}/blobs/sha256", f"{self.root}/layers"):
-                if os.path.isdir(directory):
-                    files.sync_directory(directory)
+            try:
+                self._put(blobs, staged)
+                index.write(self.images_path, _with(index.read(self.images_path), entry))
+            except BaseException:
+                self._discard_unreferenced(staging)
+                raise
         return self._image(self._entries(entry.image_id))
+
+    def _put(self, blobs: Mapping[str, str], staged: Mapping[str, str]) -> None:
+        """Rename blobs and layers into place, durably: the index names them next."""
+        from podling.linux import files
+
+        os.makedirs(f"{self.images_path}/blobs/sha256", mode=0o755, exist_ok=True)
+        for digest, path in blobs.items():
+            os.rename(path, self.blob_path(digest))
+        for chain_id, path in staged.items():
+            layers.put(self.root, path, chain_id)
+        for directory in (f"{self.images_path}/blobs/sha256", f"{self.root}/layers"):
+            if os.path.isdir(directory):
+                files.sync_directory(directory)
+
+    def _discard_unreferenced(self, staging: Staging) -> list[str]:
+        """Move what nothing needs to the trash. Where that fails the staging directory stays, and is swept later."""
+        from podling.store import garbage
+
+        try:
+            return garbage.discard_unreferenced(self, staging)
+        except BaseException:
+            staging.keep()
+            raise
 
     def _refuse_gaps(self, entry: Entry, blobs: Mapping[str, str], staged: Mapping[str, str]) -> None:
         for chain_id in entry.layers:
@@ -139,7 +157,6 @@ class Store:
         `guard` may refuse, by raising: it is called under the store's lock, while no container can be given a root on
         the image. The layers that a container stands on stay in any case. Raise NotFound.
         """
-        from podling.store import garbage
         from podling.store.staging import Staging
 
         with Staging(self.root) as staging, self.lock():
@@ -150,7 +167,7 @@ class Store:
             if guard is not None:
                 guard()
             index.write(self.images_path, remaining)
-            return garbage.discard_unreferenced(self, staging)
+            return self._discard_unreferenced(staging)
 
     # blobs and layers
 

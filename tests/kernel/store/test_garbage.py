@@ -2,13 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.layout import Entry
-from podling.errors import InUse, NotFound
+from podling.errors import InUse, NotFound, Unavailable
+from podling.linux import syscalls
 from podling.linux.locks import Lock
 from podling.store.image import Image
 from podling.store.index import Entry as IndexEntry
@@ -208,6 +209,45 @@ def test_nobody_else_reaches_what_images_hold(store: Store, make: Make) -> None:
     make("one", SHARED)
     for path in (store.root, f"{store.root}/layers", f"{store.root}/staging"):
         assert os.stat(path).st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def stuck_index(store: Store, make: Make) -> Iterator[None]:
+    """Make index.json a mount point, which no rename replaces."""
+    make("one", SHARED)
+    index = f"{store.images_path}/index.json"
+    syscalls.mount(index, index, None, syscalls.MS_BIND)
+    yield
+    syscalls.umount2(index)
+
+
+def test_a_commit_that_fails_is_undone(store: Store, make: Make, stuck_index: None) -> None:
+    before = inventory(store)
+    with pytest.raises(Unavailable, match=r"storing image localhost/two:latest: .*busy"):
+        make("two", OWN)
+    assert inventory(store) == before
+    assert [image.names for image in store.images()] == [["localhost/one:latest"]]
+
+
+def test_a_removal_that_fails_removes_nothing(store: Store, make: Make, stuck_index: None) -> None:
+    before = inventory(store)
+    with pytest.raises(OSError, match="busy"):
+        store.remove_image(store.find_image("one").id)
+    assert inventory(store) == before
+
+
+def test_a_removal_stopped_half_way_is_finished_by_a_sweep(store: Store, make: Make) -> None:
+    image = make("one", SHARED)
+    layers = f"{store.root}/layers"
+    syscalls.mount(layers, layers, None, syscalls.MS_BIND)  # another mount: nothing can be renamed out of it
+    try:
+        with pytest.raises(OSError, match="cross-device"):
+            store.remove_image(image.id)
+    finally:
+        syscalls.umount2(layers)
+    assert store.images() == []
+    store.sweep_staging()
+    assert inventory(store)["layers"] == inventory(store)["images/blobs/sha256"] == set()
 
 
 # at the same time
