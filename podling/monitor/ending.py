@@ -26,15 +26,19 @@ def kill_group(pid: int) -> None:
 
 
 def write_file(path: str, text: str) -> None:
-    """Write a small file whole, by a rename. Raise OSError."""
+    """Write a small file whole, by a rename. Raise OSError, leaving nothing."""
     directory, _, name = path.rpartition("/")
     staged = f"{directory or '.'}/.{name}.{posix.getpid()}"
     fd = posix.open(staged, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o644)
     try:
-        posix.write(fd, text.encode())
-    finally:
-        posix.close(fd)
-    posix.rename(staged, path)
+        try:
+            posix.write(fd, text.encode())
+        finally:
+            posix.close(fd)
+        posix.rename(staged, path)
+    except OSError:
+        unlink_quietly(staged)
+        raise
 
 
 def write_oom_score(score: str) -> str:

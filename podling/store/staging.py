@@ -33,11 +33,15 @@ class Staging:
     def __enter__(self) -> Self:
         os.makedirs(self._root, mode=0o700, exist_ok=True)  # set-user-ID programs of images are not the host's
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        while self._fd < 0:
-            os.mkdir(self.path, 0o700)
-            self._hold()
-        for name in ("blobs", "layers", "trash"):
-            os.mkdir(f"{self.path}/{name}", 0o700)
+        try:
+            while self._fd < 0:
+                os.mkdir(self.path, 0o700)
+                self._hold()
+            for name in ("blobs", "layers", "trash"):
+                os.mkdir(f"{self.path}/{name}", 0o700)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def _hold(self) -> None:
@@ -55,7 +59,8 @@ class Staging:
                 files.remove_tree(self.path)
             except OSError:
                 pass  # what matters is committed, or failed with an error of its own; the next sweep removes this
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
         self._fd = -1
 
     def keep(self) -> None:
