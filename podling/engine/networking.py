@@ -84,8 +84,6 @@ def left_something(settings: Settings) -> bool:
 
 def sweep(settings: Settings) -> None:
     """Finish what killed processes left half-done in the networks."""
-    if not os.path.isdir(f"{settings.runroot}/networks"):
-        return
     from podling.engine import database
     from podling.network import attachment
 

@@ -80,7 +80,7 @@ def needs_settling(settings: Settings, container: Container, boot_id: str) -> bo
         return False  # this process is at work on it
     if state.status == Status.CREATING or state.boot_id != boot_id:
         return True
-    if not os.path.exists(paths.bundle(settings, container.id)):
+    if not os.path.exists(f"{paths.bundle(settings, container.id)}/config.json"):  # its shm may hold the directory
         return True
     if processes.is_alive(state.monitor_pid, state.monitor_started):
         return False
