@@ -121,10 +121,11 @@ def make_many(world: World) -> None:
 
 def memory_of_idle(world: World) -> float:
     """Return the megabytes (PSS) per idle container of all that stays beside its own process."""
+    before = set(world.processes())
     containers = [world.check("run", "-d", IMAGE, "sleep", "1000") for _ in range(CROWD)]
     own = {int(world.check("inspect", "--format", "{{.State.Pid}}", container)) for container in containers}
     settle(world, own)
-    total = sum(pss_kilobytes(pid) for pid in set(world.processes()) - own)
+    total = sum(pss_kilobytes(pid) for pid in set(world.processes()) - own - before)
     world.check("rm", "-f", "-t", "0", *containers, timeout_seconds=300)
     return total / 1024 / CROWD
 
