@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,12 +84,14 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(tmp_path / "console"))
         made.listen()
+        made.settimeout(20.0)
         yield made
 
 
 def read_until(fd: int, wanted: bytes) -> bytes:
     text = b""
     while wanted not in text:
+        assert select.select([fd], [], [], 20.0)[0], text
         text += os.read(fd, 1000)
     return text
 
@@ -114,6 +117,8 @@ def test_a_terminal_for_an_exec(runtime: Runtime, running: str, listener: socket
     runtime("exec", *flags, running, "sh", "-c", "tty; cat")
     master = receive_terminal(listener)
     assert read_until(master, b"\n") == b"/dev/pts/0\r\n"
+    os.write(master, b"typed\n")
+    read_until(master, b"typed\r\ntyped")  # cat runs: before that a shell may keep the interrupt to itself
     os.write(master, b"\x03")  # the interrupt character reaches the foreground process group
     assert runtime.wait(int((tmp_path / "pid").read_text())) in (-2, 130)
     os.close(master)
