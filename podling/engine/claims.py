@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from podling.engine.options import Settings
 
 
+CLEANUP, REMOVE, REMOVE_WITH_VOLUMES = "cleanup", "remove", "remove with volumes"  # verbs that others look for
+
+
 class claimed:
     """Hold a container's claim for a block; its state is saved, and the claim let go, when the block ends.
 
@@ -53,6 +56,10 @@ def wait_for(settings: Settings, container_id: str, verb: str, *, timeout_second
     while True:
         with database.read(settings) as db:  # a reader holds nobody up, not even the claimant that is about to let go
             container = db.container(container_id)
+        if verb == CLEANUP and is_claimed_for_removal(container.state):
+            raise database.no_such_container(
+                container_id
+            )  # as good as: the remover waits for the monitor, that is, for us
         if not is_claimed(container.state):
             container = try_claim(settings, container_id, verb)
             if container.state.claimed_by == os.getpid():
@@ -94,6 +101,11 @@ def is_claimed(state: ContainerState) -> bool:
     if state.claimed_by in (0, os.getpid()):
         return False
     return processes.is_alive(state.claimed_by, state.claimed_started)
+
+
+def is_claimed_for_removal(state: ContainerState) -> bool:
+    """Tell whether a living process is removing the container."""
+    return state.claimed_for in (REMOVE, REMOVE_WITH_VOLUMES) and is_claimed(state)
 
 
 def release(settings: Settings, container: Container) -> None:

@@ -26,10 +26,10 @@ _LIVE = (Status.INITIALIZED, Status.RUNNING, Status.PAUSED, Status.STOPPING)
 def cleanup(settings: Settings, container_id: str, *, remove: bool = False) -> None:
     """Take down an ended container, then remove it or start it again if it was made for that.
 
-    A container that is gone, at rest or alive is left alone.
+    A container that is gone, at rest or alive is left alone, and one that somebody is removing.
     """
     try:
-        container = claims.wait_for(settings, container_id, "cleanup")
+        container = claims.wait_for(settings, container_id, claims.CLEANUP)
     except NotFound:
         return
     ended = container.state.status in _LIVE and has_ended(settings, container)

@@ -122,9 +122,9 @@ def _finish(settings: Settings, container: Container, boot_id: str) -> bool:
 
     state = container.state
     began_here = state.claimed_for in ("create", "run") and state.status in _UNFINISHED
-    removing = state.claimed_for in (remove.REMOVE, remove.REMOVE_WITH_VOLUMES)
+    removing = state.claimed_for in (claims.REMOVE, claims.REMOVE_WITH_VOLUMES)
     if began_here or removing or state.status == Status.CREATING:
-        with_volumes = began_here or container.config.remove or state.claimed_for == remove.REMOVE_WITH_VOLUMES
+        with_volumes = began_here or container.config.remove or state.claimed_for == claims.REMOVE_WITH_VOLUMES
         remove.dismantle(settings, container, volumes=with_volumes)
         return False
     if state.status in _AT_REST:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from podling.engine import claims, database, paths, recover, stop, teardown
+from podling.engine import claims, cleanup, database, paths, recover, stop, teardown
+from podling.engine.claims import REMOVE, REMOVE_WITH_VOLUMES
 from podling.engine.container import Status
 from podling.errors import InUse, NotFound, WrongState
 from podling.linux import files
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from podling.engine.options import Settings
     from podling.engine.stop import Warn
 
-REMOVE, REMOVE_WITH_VOLUMES = "remove", "remove with volumes"  # what a claim is for
+_MONITOR_GRACE_SECONDS = 10.0
 _LIVE = (Status.RUNNING, Status.PAUSED, Status.STOPPING)
 
 
@@ -45,33 +46,20 @@ def remove(
         gone += remove(settings, dependent, force=force, volumes=volumes, depend=True, timeout_seconds=timeout_seconds)
     volumes = volumes or container.config.remove
     try:
-        container = _stopped(settings, container, force, timeout_seconds, warn)
         container = claims.wait_for(settings, container.id, REMOVE_WITH_VOLUMES if volumes else REMOVE)
     except NotFound:
         return [*gone, container.id]  # it was made with --rm, and its monitor was faster
     try:
-        if container.state.status in _LIVE and not force:
-            raise _live(container)
-        dismantle(settings, container, volumes=volumes)
+        monitor = None
+        if container.state.status in _LIVE:
+            if not force:
+                raise _live(container)
+            monitor = stop.end(settings, container, timeout_seconds, warn)
+        dismantle(settings, container, volumes=volumes, monitor=monitor)
     except BaseException:
         claims.release(settings, container)
         raise
     return [*gone, container.id]
-
-
-def _stopped(
-    settings: Settings, container: Container, force: bool, timeout_seconds: int | None, warn: Warn | None
-) -> Container:
-    with database.read(settings) as db:
-        container = db.container(container.id)
-    if container.state.status not in _LIVE:
-        return container
-    if not force:
-        raise _live(container)
-    for _, error in stop.stop(settings, [container], timeout_seconds=timeout_seconds, warn=warn):
-        if error is not None:
-            raise error
-    return container
 
 
 def _live(container: Container) -> WrongState:
@@ -87,26 +75,40 @@ def _dependents(settings: Settings, container: Container) -> list[Container]:
     return [other for other in everyone if container.id in other.config.requires]
 
 
-def dismantle(settings: Settings, container: Container, *, volumes: bool, by_monitor: bool = False) -> None:
+def dismantle(
+    settings: Settings,
+    container: Container,
+    *,
+    volumes: bool,
+    by_monitor: bool = False,
+    monitor: int | None = None,
+) -> None:
     """Remove a claimed container, whatever state it is in: resources, then the row.
 
-    Where its monitor asks for it, the monitor stays, and the exit code is kept: somebody may be waiting for both.
+    Where its monitor asks for it (`by_monitor`), or is just ending by itself (`monitor`, a pidfd, closed here), the
+    exit code is kept: somebody may be waiting for it. Any other monitor is killed.
     """
-    if not by_monitor:
+    kept = by_monitor or monitor is not None
+    if not kept:
         teardown.kill_monitor(settings, container)
-    teardown.take_down(settings, container)
+    teardown.let_go(settings, container)
+    if monitor is not None:
+        teardown.await_monitor(settings, container, monitor, _MONITOR_GRACE_SECONDS)
+        teardown.kill_monitor(settings, container)
+        cleanup.record_exit(settings, container)
+    teardown.clear_bundle(settings, container.id)
     _remove_from_disk(settings, container)
     if volumes:
         from podling.engine import volumes as volume_store
 
         volume_store.remove_anonymous(settings, container.config)
-    if not by_monitor:
+    if not kept:
         files.unlink_if_there(paths.exit_file(settings, container.id))
     with database.write(settings) as db:
-        if by_monitor:
+        if kept:
             db.keep_exit_code(container.id, container.state.exit_code, time.time_ns())
         db.delete(container.id)
-    if by_monitor:  # at no moment is the code in neither place
+    if kept:  # at no moment is the code in neither place
         files.unlink_if_there(paths.exit_file(settings, container.id))
 
 

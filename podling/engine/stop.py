@@ -45,6 +45,21 @@ def stop(
     return [(one.container, one.error) for one in stopping]
 
 
+def end(settings: Settings, container: Container, timeout_seconds: int | None, warn: Warn | None) -> int | None:
+    """End the process of a live container that this process has claimed; return a pidfd of its monitor, if it lives.
+
+    The monitor's cleanup leaves a container to whoever has claimed it for removal.
+    """
+    one = _Stopping(settings, container, timeout_seconds)
+    one.begin()
+    one.await_grace(warn)
+    if one.error is not None:
+        if one.monitor is not None:
+            os.close(one.monitor)
+        raise one.error
+    return one.monitor
+
+
 class _Stopping:
     """One container on its way down; its error ends its part, not the others'."""
 

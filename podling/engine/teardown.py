@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 def take_down(settings: Settings, container: Container) -> None:
     """Take down everything that a run of this container holds; its layer, log and row stay."""
+    let_go(settings, container)
+    clear_bundle(settings, container.id)
+
+
+def let_go(settings: Settings, container: Container) -> None:
+    """Take down all but the bundle, which its monitor may still be writing to."""
     delete_from_runtime(settings, container)
     take_down_network(settings, container)
     unmount(settings, container)
-    clear_bundle(settings, container.id)
 
 
 def delete_from_runtime(settings: Settings, container: Container) -> None:
@@ -84,13 +89,15 @@ def _remove_staged_exit_files(settings: Settings, container_id: str) -> None:
             files.unlink_if_there(f"{directory}/{name}")
 
 
-def await_monitor(settings: Settings, container: Container, monitor: int | None) -> None:
+def await_monitor(
+    settings: Settings, container: Container, monitor: int | None, timeout_seconds: float | None = None
+) -> None:
     """Wait for the monitor to end, and remove its cgroup, which it could not leave.
 
     `monitor` is a pidfd, which is closed here, or None where it has ended already.
     """
     if monitor is not None:
-        processes.await_end(monitor)
+        processes.await_end(monitor, timeout_seconds)
         os.close(monitor)
     if container.config.cgroups not in ("disabled", "no-conmon"):
         remove_cgroup_if_empty(paths.monitor_cgroup(settings, container.id), settings)
