@@ -29,17 +29,21 @@ def execute(settings: Settings, container: Container, options: ExecOptions, stre
     session, monitor = _launch(settings, container, options)
     home = paths.exec_bundle(settings, container.id, session)
     try:
-        monitor.receive(monitor.attach)
-        client = attach.Session(
-            attach.connect(home),
-            home,
-            streams.with_changes(stdin=streams.stdin and options.interactive),
-            tty=options.tty,
-            detach_keys=attach.detach_sequence(_detach_keys(settings, options)),
-        )
-        client.resize()
-        monitor.release()
-        pid = int(_answer(settings, home, monitor)["data"])
+        try:
+            monitor.receive(monitor.attach)
+            client = attach.Session(
+                attach.connect(home),
+                home,
+                streams.with_changes(stdin=streams.stdin and options.interactive),
+                tty=options.tty,
+                detach_keys=attach.detach_sequence(_detach_keys(settings, options)),
+            )
+            client.resize()
+            monitor.release()
+            pid = int(_answer(settings, home, monitor)["data"])
+        except BaseException:
+            _discard(home)
+            raise
         attached = client.run()
         return _exit_code(settings, home, monitor) if attached and pid else 0
     finally:
@@ -54,9 +58,20 @@ def execute_detached(settings: Settings, container: Container, options: ExecOpti
         monitor.receive(monitor.attach)
         monitor.release()
         _answer(settings, home, monitor)
+    except BaseException:
+        _discard(home)
+        raise
     finally:
         monitor.close()
     return session
+
+
+def _discard(home: str) -> None:
+    """Remove the directory of a session that did not come about; its monitor, if it lives, is doing the same."""
+    try:
+        files.remove_tree(home)
+    except OSError:
+        pass  # the monitor was faster; what is left goes with the container
 
 
 def _launch(settings: Settings, container: Container, options: ExecOptions) -> tuple[str, chain.Monitor]:

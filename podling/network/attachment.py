@@ -62,6 +62,7 @@ def set_up(networks: NetworkStore, request: AttachmentRequest) -> dict[str, dict
                     wanted_ports = []  # one network publishes them
     except BaseException:
         tear_down(networks, request.container_id)
+        collector.start(networks)  # the bridge may have been made, and no lease written
         raise
     finally:
         os.close(namespace)
@@ -272,7 +273,7 @@ def sweep(networks: NetworkStore, live_container_ids: Callable[[], set[str]]) ->
     The IDs are asked for after the leases have been read, and only if there are any: a container's row is there before
     its lease, so nobody who is just starting is taken for dead. Return what was done, a line for each.
     """
-    done = []
+    done = leases.remove_staged(networks)
     held = {name: leases.read(networks, name) for name in leases.network_names(networks)}
     live = live_container_ids() if held else set()
     for network_name, taken in held.items():

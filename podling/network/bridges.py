@@ -63,7 +63,11 @@ def _create(networks: NetworkStore, network: Network, netlink: Netlink) -> int:
     mtu = int(network.options.get("mtu", 0))
     files.write_atomically(networks.runtime_file("bridges", network.name), name, durable=False)
     create = rtnetlink.create_bridge(name, address=unicast, mtu=mtu, group=networks.tag)
-    answers = netlink.request([create, rtnetlink.get_link(name)])
+    try:
+        answers = netlink.request([create, rtnetlink.get_link(name)])
+    except OSError:
+        files.unlink_if_there(networks.runtime_file("bridges", network.name))
+        raise
     created = rtnetlink.Link(answers[1].payloads[0])
     return created.index
 

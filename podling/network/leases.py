@@ -69,12 +69,28 @@ def _write(path: str, text: str) -> None:
         files.write_atomically(path, text, durable=False)
 
 
-def network_names(networks: NetworkStore) -> list[str]:
-    """Return the names of the networks that have leases."""
+def remove_staged(networks: NetworkStore) -> list[str]:
+    """Remove the files that killed processes were writing, here and beside; return what was done, a line for each."""
+    done = []
+    for directory in ("leases", "cursors", "bridges", "resolvers"):
+        for name in _listed(f"{networks.run_dir}/{directory}"):
+            prefix, _, writer = name.partition("-")
+            if prefix == ".staged" and not os.path.exists(f"/proc/{writer.partition('-')[0]}"):
+                files.unlink_if_there(f"{networks.run_dir}/{directory}/{name}")
+                done.append(f'removed "{name}"')
+    return done
+
+
+def _listed(directory: str) -> list[str]:
     try:
-        entries = os.listdir(f"{networks.run_dir}/leases")
+        return os.listdir(directory)
     except FileNotFoundError:
         return []
+
+
+def network_names(networks: NetworkStore) -> list[str]:
+    """Return the names of the networks that have leases."""
+    entries = _listed(f"{networks.run_dir}/leases")
     return sorted(name.removesuffix(".json") for name in entries if name.endswith(".json") and name[0] != ".")
 
 
