@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     Main = Callable[[list[str], dict[str, str]], int]
 
 OURS = ("podling", "podling-conmon", "podling-runc")
+_FIRST_NEEDED = {
+    ("podling", "container cleanup"): ("podling.cli.verbs.container_cleanup", "podling.engine.remove"),
+    ("podling-runc", "start"): ("podling.runtime.start", "podling.runtime.hooks"),
+    ("podling-runc", "delete"): ("podling.runtime.delete",),
+}
 
 _LEFT_ALONE = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGPIPE, _signal.SIGXFSZ)
 _IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
@@ -46,6 +51,15 @@ def main_of(name: str) -> Main:
 
         return engine
     raise NotFound(f'program "{name}" is not one of ours')
+
+
+def warm(path: str, verb: str) -> None:
+    """Import what a verb of one of ours needs, so that a fork that calls it later finds it there."""
+    name = ours(path)
+    if name is not None:
+        main_of(name)
+        for module in _FIRST_NEEDED[name, verb]:
+            __import__(module)
 
 
 def ours(path: str) -> str | None:

@@ -169,8 +169,30 @@ def exit_command(settings: Settings, *verb: str) -> list[str]:
     return arguments
 
 
+class RuntimeCall:
+    """One verb of the runtime under way; `finish` waits for its end."""
+
+    def __init__(self, settings: Settings, verb: str, pid: int, output: int) -> None:
+        self._settings = settings
+        self._verb = verb
+        self._pid = pid
+        self._output = output
+
+    def finish(self) -> None:
+        """Wait for the end. Raise what the runtime's message means."""
+        text = _read_all(self._output)
+        _, status = os.waitpid(self._pid, 0)
+        if status:
+            raise runtime_error(self._settings, text.decode("utf-8", "replace").strip() or f"{self._verb} failed")
+
+
 def call_runtime(settings: Settings, *arguments: str) -> None:
     """Run one verb of the runtime to its end. Raise what its message means."""
+    begin_runtime(settings, *arguments).finish()
+
+
+def begin_runtime(settings: Settings, *arguments: str) -> RuntimeCall:
+    """Start one verb of the runtime."""
     flags = [f"--root={paths.runtime_root(settings)}", *settings.runtime_flags]
     reading, writing = os.pipe2(os.O_CLOEXEC)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -184,10 +206,7 @@ def call_runtime(settings: Settings, *arguments: str) -> None:
     finally:
         os.close(writing)
         os.close(null)
-    text = _read_all(reading)
-    _, status = os.waitpid(pid, 0)
-    if status:
-        raise runtime_error(settings, text.decode("utf-8", "replace").strip() or f"{arguments[0]} failed")
+    return RuntimeCall(settings, arguments[0], pid, reading)
 
 
 def _read_all(fd: int) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 
+from podling import programs
 from podling.engine import bundle, chain, claims, find, hostfiles, networking, paths, recover, teardown
 from podling.engine.clock import Clock
 from podling.engine.container import Status, check_transition
@@ -184,6 +185,7 @@ def _launch(settings: Settings, container: Container, ports: list[int], clock: C
         monitor.release()
         if config.networks and not config.uid_mappings:
             _connect(settings, container, clock)
+        programs.warm(settings.runtime, "start")  # this process would only wait
         monitor.wait_for_fork()
         message = monitor.receive(monitor.sync)
     except BaseException:
@@ -223,6 +225,8 @@ def _monitor_arguments(settings: Settings, container: Container) -> list[str]:
         arguments += ["--log-size-max", str(config.log_size_max)]
     if config.log_tag:
         arguments += ["--log-tag", config.log_tag]
+    if config.remove:
+        arguments.append("--no-sync-log")  # it goes with the container
     if config.tty:
         arguments.append("-t")
     elif config.interactive:

@@ -13,7 +13,7 @@ import _signal
 import os
 
 from podling.engine import chain, hostfiles, paths
-from podling.errors import NotFound, PodlingError
+from podling.errors import PodlingError
 from podling.linux import cgroups, files, processes, syscalls
 
 TYPE_CHECKING = False
@@ -29,19 +29,25 @@ def take_down(settings: Settings, container: Container) -> None:
 
 
 def let_go(settings: Settings, container: Container) -> None:
-    """Take down all but the bundle, which its monitor may still be writing to."""
-    delete_from_runtime(settings, container)
-    take_down_network(settings, container)
+    """Take down all but the bundle, which its monitor may still be writing to.
+
+    The network goes while the runtime works, whose process has little to do with this one's.
+    """
+    deletion = None
+    if os.path.isdir(f"{paths.runtime_root(settings)}/{container.id}"):
+        deletion = chain.begin_runtime(settings, "delete", "--force", container.id)
+    try:
+        take_down_network(settings, container)
+    finally:
+        delete_from_runtime(settings, container, deletion)
     unmount(settings, container)
 
 
-def delete_from_runtime(settings: Settings, container: Container) -> None:
-    """Kill what is left of the container and remove the runtime's state and cgroup."""
-    if os.path.isdir(f"{paths.runtime_root(settings)}/{container.id}"):
+def delete_from_runtime(settings: Settings, container: Container, deletion: chain.RuntimeCall | None) -> None:
+    """Finish the runtime's deletion of the container, if there is one, and remove the cgroup with all that is in it."""
+    if deletion is not None:
         try:
-            chain.call_runtime(settings, "delete", "--force", container.id)
-        except NotFound:
-            pass
+            deletion.finish()
         except PodlingError as error:
             if "does not exist" not in str(error):
                 raise

@@ -387,6 +387,14 @@ class _Start:
         if monitor.sync_fd >= 0 and (given.api_version or not given.exec):
             answer(monitor.sync_fd, monitor.answer_key, monitor.container_pid)
 
+    def _warm_up(self) -> None:
+        """Import what the exit command will need, while the caller is busy with `start` on another core."""
+        from podling import programs
+
+        if self.options.exit_command and not self.options.exec:
+            programs.warm(self.options.exit_command, "container cleanup")
+            programs.warm(self.options.runtime or "", "delete")
+
     def _stay(self, arguments: list[str]) -> int:
         from podling.monitor.oomwatch import open_watch
 
@@ -399,6 +407,7 @@ class _Start:
         if self.options.timeout_seconds > 0:
             monitor.time_limit = time.monotonic() + self.options.timeout_seconds
         monitor.serve()
+        self._warm_up()
         status = monitor.wait(monitor.container_pid, time.monotonic() + SECONDS_BEFORE_SHRINKING)
         if status is None and not monitor.timed_out:
             from podling.monitor.shrink import shrink
