@@ -101,11 +101,16 @@ class Clients:
         if self.listener >= 0:
             self._loop.watch(self.listener, READ, self._accept)
             self._loop.first = self.listener  # who connected before the container wrote shall read it
-            self._accept(self.listener, READ)  # who came before a short life is over has a right to its output
+            self.accept_waiting()
         for client in self._clients.values():
             self._arm(client)
         if any(client.pending for client in self._clients.values()):
             self._await_stdin()
+
+    def accept_waiting(self) -> None:
+        """Accept who has connected by now: who came before a short life is over has a right to its output."""
+        if self.listener >= 0:
+            self._accept(self.listener, READ)
 
     # --- output ---
 

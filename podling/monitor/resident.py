@@ -272,6 +272,7 @@ class Monitor:
         return code if written else 1
 
     def _drain(self) -> None:
+        self.clients.accept_waiting()
         for fd in (self.stdout, self.stderr):
             while fd >= 0 and self.read(fd):
                 pass
