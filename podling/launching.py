@@ -18,6 +18,9 @@ def run(name: str) -> None:
     """Run one of the three programs on sys.argv and end the process with its status."""
     import gc
 
+    from podling import codecache
+
+    cache = codecache.install()
     sys.argv[0] = os.path.realpath(sys.argv[0])  # programs that change directory find their siblings by it
     gc.disable()  # a verb lives for milliseconds; the monitor turns it on again
     from podling.programs import main_of
@@ -29,6 +32,7 @@ def run(name: str) -> None:
         status = stop.code if isinstance(stop.code, int) else 1
     except KeyboardInterrupt:
         status = 130
+    codecache.refresh(cache)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -51,7 +51,7 @@ class claimed:
 
 def wait_for(settings: Settings, container_id: str, verb: str, *, timeout_seconds: float = 120.0) -> Container:
     """Take the claim, waiting for a living holder to let go."""
-    pause_seconds = 0.0005
+    pause_seconds = 0.001
     give_up = time.monotonic() + timeout_seconds
     while True:
         with database.read(settings) as db:  # a reader holds nobody up, not even the claimant that is about to let go
