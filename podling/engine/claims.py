@@ -57,9 +57,7 @@ def wait_for(settings: Settings, container_id: str, verb: str, *, timeout_second
         with database.read(settings) as db:  # a reader holds nobody up, not even the claimant that is about to let go
             container = db.container(container_id)
         if verb == CLEANUP and is_claimed_for_removal(container.state):
-            raise database.no_such_container(
-                container_id
-            )  # as good as: the remover waits for the monitor, that is, for us
+            raise database.no_such_container(container_id)  # or soon: the remover waits for the monitor, and it for us
         if not is_claimed(container.state):
             container = try_claim(settings, container_id, verb)
             if container.state.claimed_by == os.getpid():
