@@ -51,17 +51,17 @@ class claimed:
 
 def wait_for(settings: Settings, container_id: str, verb: str, *, timeout_seconds: float = 120.0) -> Container:
     """Take the claim, waiting for a living holder to let go."""
+    container = try_claim(settings, container_id, verb)
     pause_seconds = 0.001
     give_up = time.monotonic() + timeout_seconds
-    while True:
+    while container.state.claimed_by != os.getpid():
         with database.read(settings) as db:  # a reader holds nobody up, not even the claimant that is about to let go
             container = db.container(container_id)
         if verb == CLEANUP and is_claimed_for_removal(container.state):
             raise database.no_such_container(container_id)  # or soon: the remover waits for the monitor, and it for us
         if not is_claimed(container.state):
             container = try_claim(settings, container_id, verb)
-            if container.state.claimed_by == os.getpid():
-                return container
+            continue
         if time.monotonic() > give_up:
             state = container.state
             raise Unavailable(
@@ -69,6 +69,7 @@ def wait_for(settings: Settings, container_id: str, verb: str, *, timeout_second
             )
         time.sleep(pause_seconds)  # a row has no event to await; the pauses double
         pause_seconds = min(pause_seconds * 2, 0.05)
+    return container
 
 
 def try_claim(settings: Settings, container_id: str, verb: str) -> Container:

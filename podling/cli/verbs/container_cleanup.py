@@ -8,6 +8,8 @@ from podling.cli.flags import Flag, UsageError
 from podling.cli.verb import Invocation, Verb, containers_rule
 from podling.errors import NotFound, PodlingError
 
+_ID_LENGTH = 64
+
 VERB = Verb(
     "Clean up network and mountpoints of one or more containers",
     usage="[options] CONTAINER [CONTAINER...]",
@@ -37,16 +39,23 @@ def run(call: Invocation) -> int:
         raise UsageError("exec cannot be used with --rm or --all: invalid argument")
     outcome = selection.Outcome()
     try:
-        chosen = selection.containers(call)
+        chosen = _chosen(call)
     except NotFound:
         return 0  # it has been removed meanwhile: nothing is left to clean up
-    for name, container in chosen:
+    for name, container_id in chosen:
         try:
             if session:
-                cleanup.cleanup_exec(call.settings, container.id, session)
+                cleanup.cleanup_exec(call.settings, container_id, session)
             else:
-                cleanup.cleanup(call.settings, container.id, remove=flags.boolean("rm"))
+                cleanup.cleanup(call.settings, container_id, remove=flags.boolean("rm"))
             outcome.succeeded(name)
         except PodlingError as error:
             outcome.failed(error)
     return outcome.status()
+
+
+def _chosen(call: Invocation) -> list[tuple[str, str]]:
+    """Return what to clean up, by name and ID. A monitor gives a whole ID, which needs no looking up."""
+    if len(call.arguments) == 1 and len(call.arguments[0]) == _ID_LENGTH:
+        return [(call.arguments[0], call.arguments[0])]
+    return [(name, container.id) for name, container in selection.containers(call)]
