@@ -16,7 +16,7 @@ from lab import inventory
 from lab.registry import Registry
 from lab.world import Failed, World
 from tests.walks.tracing import FAILED_AT, KILLED_AT, REMOVALS, Fault, Point, Tracing
-from tests.walks.verbs import VERBS, remove_survivors, run_next_command
+from tests.walks.verbs import VERBS, remove_survivors, run_next_command, states
 
 Done = subprocess.CompletedProcess[str]
 Judge = Callable[[Fault, Done, inventory.Inventory], list[str]]
@@ -143,9 +143,14 @@ class Walk:
     def _judge_failure(self, fault: Fault, done: Done, arranged: inventory.Inventory) -> list[str]:
         """Say what was not undone; what could not be removed because that failed may wait for the next command."""
         wrong = complaints(done)
-        if done.returncode and self.verb.undoes and fault.point.call not in REMOVALS:
+        if done.returncode and self.verb.undoes and fault.point.call not in REMOVALS and not self._has_run(arranged):
             wrong += [f"not undone: {line}" for line in self._differences(arranged) if not self._is_traced_cgroup(line)]
         return wrong
+
+    def _has_run(self, arranged: inventory.Inventory) -> bool:
+        """Tell whether a container of this verb's own has run and stays: the failure came after its end."""
+        had = " ".join(arranged["files"])
+        return any(state == "exited" and container not in had for container, state in states(self.world).items())
 
     def _is_traced_cgroup(self, line: str) -> bool:
         """Tell whether a line speaks of a monitor's cgroup that strace was still in when it would have been removed."""
