@@ -52,7 +52,8 @@ def test_size_and_resize(terminal: Terminal) -> None:
 
 
 def test_job_control_and_interrupt(terminal: Terminal) -> None:
-    enter(terminal, "sleep 1000")
+    enter(terminal, "bash -c 'echo sleep''ing; exec sleep 1000'")
+    terminal.expect(r"sleeping\r\n")
     terminal.type("\x03")
     terminal.expect(PROMPT)
     enter(terminal, "echo $?; sleep 2000 & jobs")
