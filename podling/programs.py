@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OURS = ("podling", "podling-conmon", "podling-runc")
 _FIRST_NEEDED = {
     ("podling", "container cleanup"): ("podling.cli.verbs.container_cleanup", "podling.engine.remove"),
+    ("podling-runc", "create"): ("podling.runtime.create",),
+    ("podling-runc", "exec"): ("podling.runtime.exec",),
     ("podling-runc", "start"): ("podling.runtime.start", "podling.runtime.hooks"),
     ("podling-runc", "delete"): ("podling.runtime.delete",),
 }

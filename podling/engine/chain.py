@@ -14,6 +14,7 @@ fds of the monitor:  3 _OCI_SYNCPIPE   4 _OCI_STARTPIPE   5 _OCI_ATTACHPIPE (exe
 
 from __future__ import annotations
 
+import _signal
 import _socket
 import os
 
@@ -62,6 +63,19 @@ class Monitor:
         if status:
             code = os.waitstatus_to_exitcode(status)
             raise Unavailable(f"conmon failed: exit status {code}")
+
+    def abandon(self) -> None:
+        """Kill the first monitor, if it has not done its work yet, and close our ends."""
+        if self.pid:
+            os.kill(self.pid, _signal.SIGKILL)
+            self.reap()
+        self.close()
+
+    def reap(self) -> None:
+        """Wait for the first monitor, which has been killed, if it was not waited for yet."""
+        if self.pid:
+            os.waitpid(self.pid, 0)
+            self.pid = 0
 
     def receive(self, pipe: Any) -> dict[str, Any]:
         """Return one message of a pipe. Raise Unavailable where the monitor ended without one."""

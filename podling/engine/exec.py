@@ -83,10 +83,9 @@ def _launch(settings: Settings, container: Container, options: ExecOptions) -> t
     container = _running(settings, container)
     session = os.urandom(32).hex()
     home = paths.exec_bundle(settings, container.id, session)
-    process = _process(settings, container, options)
     os.makedirs(home, mode=0o700)
+    monitor: chain.Monitor | None = None
     try:
-        files.write_atomically(f"{home}/process.json", jsontext.dumps(process), mode=0o600, durable=False)
         monitor = chain.launch(
             settings,
             _arguments(settings, container, session, options),
@@ -96,9 +95,13 @@ def _launch(settings: Settings, container: Container, options: ExecOptions) -> t
             fork=start.monitor_fork(settings, container, first=False),
             working_directory=home,
         )
+        process = _process(settings, container, options)  # the monitor imports what it needs meanwhile
+        files.write_atomically(f"{home}/process.json", jsontext.dumps(process), mode=0o600, durable=False)
         monitor.release()
         monitor.wait_for_fork()
     except BaseException:
+        if monitor is not None:
+            monitor.abandon()
         files.remove_tree(home)
         raise
     return session, monitor

@@ -1,6 +1,6 @@
 """Starting a container: the chain is brought up, then its process let go.
 
-    bring_up     root mounted, namespace made, bundle written, monitor launched, network set up: the process waits
+    bring_up     monitor launched, root mounted, namespace made, bundle written, network set up: the process waits
     begin        the runtime's `start`; the row says "running"; the claim is let go
 
 A failure, or a kill, at any point between is undone by `teardown`: everything has a place that the ID tells.
@@ -65,27 +65,30 @@ def bring_up(settings: Settings, container: Container, clock: Clock) -> None:
 
     The claim is held by the caller. What was made is taken down again if anything fails.
     """
-    descriptors: list[int] = []
     files.unlink_if_there(paths.exit_file(settings, container.id))
     before = container.state.status
+    monitor: chain.Monitor | None = None
     try:
-        descriptors = networking.reserve_ports(container)
+        monitor = _fork_monitor(settings, container)
+        clock.mark("fork the monitor")
         rootfs = mount(settings, container)
         clock.mark("mount the root")
         namespaces = _namespaces(settings, container)
         clock.mark("make the network namespace")
         _write_bundle(settings, container, rootfs, namespaces)
         clock.mark("write the bundle")
-        _launch(settings, container, descriptors, clock)
+        _let_create(settings, container, monitor, clock)
         check_transition(container.name, before, Status.INITIALIZED)
         container.state.status = Status.INITIALIZED
     except BaseException:
         teardown.kill_monitor(settings, container)
+        if monitor is not None:
+            monitor.reap()
         teardown.take_down(settings, container)
         raise
     finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        if monitor is not None:
+            monitor.close()
 
 
 def _write_bundle(settings: Settings, container: Container, rootfs: str, namespaces: dict[str, str]) -> None:
@@ -166,42 +169,40 @@ def _namespace_of(settings: Settings, other_id: str, short: str) -> str:
     return f"/proc/{other.state.pid}/ns/{short}"
 
 
-def _launch(settings: Settings, container: Container, ports: list[int], clock: Clock) -> None:
-    config = container.config
-    preserved = config.preserve_fds
-    extra = {number: number for number in range(3, 3 + preserved)}
-    extra.update(enumerate(ports, chain.ATTACH + preserved))
-    arguments = _monitor_arguments(settings, container)
-    monitor = chain.launch(
-        settings,
-        arguments,
-        extra_descriptors=extra,
-        preserved=preserved,
-        with_attach_pipe=False,
-        fork=monitor_fork(settings, container, first=True),
-    )
-    clock.mark("fork the monitor")
+def _fork_monitor(settings: Settings, container: Container) -> chain.Monitor:
+    """Launch the monitor, which imports what it needs while this process goes on, and waits to be released."""
+    preserved = container.config.preserve_fds
+    ports = networking.reserve_ports(container)
     try:
-        monitor.release()
-        if config.networks and not config.uid_mappings:
-            _connect(settings, container, clock)
-        programs.warm(settings.runtime, "start")  # this process would only wait
-        monitor.wait_for_fork()
-        message = monitor.receive(monitor.sync)
-    except BaseException:
-        if monitor.pid:
-            teardown.kill_monitor(settings, container)
-            _reap(monitor.pid)
-        raise
+        extra = {number: number for number in range(3, 3 + preserved)}
+        extra.update(enumerate(ports, chain.ATTACH + preserved))
+        return chain.launch(
+            settings,
+            _monitor_arguments(settings, container),
+            extra_descriptors=extra,
+            preserved=preserved,
+            with_attach_pipe=False,
+            fork=monitor_fork(settings, container, first=True),
+        )
     finally:
-        monitor.close()
+        for descriptor in ports:
+            os.close(descriptor)
+
+
+def _let_create(settings: Settings, container: Container, monitor: chain.Monitor, clock: Clock) -> None:
+    """Release the monitor, and record whom it brought to life."""
+    config = container.config
+    monitor.release()
+    if config.networks and not config.uid_mappings:
+        _connect(settings, container, clock)
+    programs.warm(settings.runtime, "start")  # this process would only wait
+    monitor.wait_for_fork()
+    message = monitor.receive(monitor.sync)
     if message["data"] <= 0:
         raise chain.runtime_failure(settings, paths.bundle(settings, config.id), str(message.get("message", "")))
     _record(settings, container, message)
     clock.mark("create")
-    if (
-        config.networks and config.uid_mappings
-    ):  # its user namespace owns the network namespace, so the runtime made both
+    if config.networks and config.uid_mappings:  # its user namespace owns it: the runtime made both
         networking.adopt_namespace(settings, container, container.state.pid)
         _connect(settings, container, clock)
 
@@ -267,10 +268,3 @@ def _record(settings: Settings, container: Container, message: dict[str, Any]) -
         files.write_atomically(container.config.conmon_pidfile, str(state.monitor_pid), durable=False)
     if container.config.pidfile:
         files.write_atomically(container.config.pidfile, str(state.pid), durable=False)
-
-
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, 0)
-    except ChildProcessError:
-        return

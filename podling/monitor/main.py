@@ -148,6 +148,7 @@ class _Start:
         self.start_pipe = self._pipe("_OCI_STARTPIPE")
         if self.start_pipe < 0:
             return
+        self._warm_up("exec" if self.options.exec else "create")
         os.read(self.start_pipe, 8192)
         if not self.options.exec_attach:
             os.close(self.start_pipe)
@@ -387,13 +388,13 @@ class _Start:
         if monitor.sync_fd >= 0 and (given.api_version or not given.exec):
             answer(monitor.sync_fd, monitor.answer_key, monitor.container_pid)
 
-    def _warm_up(self) -> None:
-        """Import what the exit command will need, while the caller is busy with `start` on another core."""
+    def _warm_up(self, verb: str) -> None:
+        """Import what comes next, while the caller is busy on another core: with "delete" the exit command too."""
         from podling import programs
 
-        if self.options.exit_command and not self.options.exec:
+        programs.warm(self.options.runtime or "", verb)
+        if verb == "delete" and self.options.exit_command and not self.options.exec:
             programs.warm(self.options.exit_command, "container cleanup")
-            programs.warm(self.options.runtime or "", "delete")
 
     def _stay(self, arguments: list[str]) -> int:
         from podling.monitor.oomwatch import open_watch
@@ -407,7 +408,7 @@ class _Start:
         if self.options.timeout_seconds > 0:
             monitor.time_limit = time.monotonic() + self.options.timeout_seconds
         monitor.serve()
-        self._warm_up()
+        self._warm_up("delete")
         status = monitor.wait(monitor.container_pid, time.monotonic() + SECONDS_BEFORE_SHRINKING)
         if status is None and not monitor.timed_out:
             from podling.monitor.shrink import shrink
