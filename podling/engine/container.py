@@ -196,6 +196,8 @@ class ContainerState(Record):
     error: str = ""
     restarts: int = 0
     stopped_by_user: bool = False
+    stopper_pid: int = 0  # who is stopping it
+    stopper_started: int = 0
     cgroup_path: str = ""
     network_status: dict[str, Any] = {}  # network name → netavark's status object
 

@@ -5,6 +5,7 @@
     dead claimant of anything else                        taken down; at rest again
     running, and the boot ID has changed                  everything that ran is gone: Exited, or Created
     running, monitor and process dead                     recorded with its exit code, or with -1
+    stopping, and the stopper dead                        running again
     running, its bundle deleted                           killed: nobody could ever attach, stop or wait
     running, monitor dead, process alive                  left alone: `ps` says so, `rm -f` works
 
@@ -22,7 +23,7 @@ from podling.linux import files, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from podling.engine.container import Container
+    from podling.engine.container import Container, ContainerState
     from podling.engine.options import Settings
 
 _UNFINISHED = (Status.CREATING, Status.CREATED, Status.INITIALIZED)
@@ -82,9 +83,19 @@ def needs_settling(settings: Settings, container: Container, boot_id: str) -> bo
         return True
     if not os.path.exists(f"{paths.bundle(settings, container.id)}/config.json"):  # its shm may hold the directory
         return True
+    if was_left_stopping(state):
+        return True
     if processes.is_alive(state.monitor_pid, state.monitor_started):
         return False
     return not processes.is_alive(state.pid, state.pid_started)
+
+
+def was_left_stopping(state: ContainerState) -> bool:
+    """Tell whether a container runs on because the one who was stopping it was killed."""
+    if state.status != Status.STOPPING or processes.is_alive(state.stopper_pid, state.stopper_started):
+        return False
+    alive = processes.is_alive(state.monitor_pid, state.monitor_started)
+    return alive and processes.is_alive(state.pid, state.pid_started)
 
 
 def settle(settings: Settings, container_id: str, boot_id: str) -> None:
@@ -130,6 +141,10 @@ def _finish(settings: Settings, container: Container, boot_id: str) -> bool:
     if state.status in _AT_REST:
         teardown.kill_monitor(settings, container)
         teardown.take_down(settings, container)
+        return False
+    if state.boot_id == boot_id and was_left_stopping(state):
+        state.status = Status.RUNNING
+        state.stopped_by_user = False
         return False
     rebooted = state.boot_id != boot_id
     wants_restart = cleanup.finish(settings, container, monitor_is_ours=False)

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from podling.engine.container import Container
+    from podling.engine.container import Container, ContainerState
     from podling.engine.options import Settings
 
     Warn = Callable[[str], None]
@@ -43,6 +43,14 @@ def stop(
     for one in stopping:
         one.await_cleanup()
     return [(one.container, one.error) for one in stopping]
+
+
+def _mark_stopping(state: ContainerState) -> None:
+    """Write that this process is stopping the container; if it is killed before it has, the container just runs on."""
+    state.status = Status.STOPPING
+    state.stopped_by_user = True
+    state.stopper_pid = os.getpid()
+    state.stopper_started = processes.start_time(state.stopper_pid)
 
 
 def end(settings: Settings, container: Container, timeout_seconds: int | None, warn: Warn | None) -> int | None:
@@ -93,15 +101,15 @@ class _Stopping:
         while True:
             with database.write(self.settings) as db:
                 container = db.container(self.container.id)
-                state = container.state
-                if not claims.is_claimed(state):
-                    if state.status in _LIVE:
-                        if state.status == Status.PAUSED:
-                            kill.thaw(self.settings, container)
-                        state.status = Status.STOPPING
-                        state.stopped_by_user = True
-                        db.save_state(container)
-                    return container
+                before = container.state.status
+                busy = claims.is_claimed(container.state)
+                if not busy and before in _LIVE:
+                    _mark_stopping(container.state)
+                    db.save_state(container)
+            if not busy:
+                if before == Status.PAUSED:
+                    kill.thaw(self.settings, container)
+                return container
             claims.release(self.settings, claims.wait_for(self.settings, self.container.id, "stop"))
 
     def await_grace(self, warn: Warn | None) -> None:

@@ -225,3 +225,18 @@ def test_info_and_version(podling: World) -> None:
     assert podling.check("version", "--format", "{{.Client.Version}}")
     info = json.loads(podling.check("info", "--format", "json"))
     assert info["store"]["graphRoot"].startswith(str(podling.root))
+
+
+def test_a_killed_stop_leaves_a_running_container(podling: World, run: Callable[..., str]) -> None:
+    container = run("fedora", "bash", "-c", "trap '' TERM; echo up; sleep 1000")
+    while "up" not in podling.check("logs", container):
+        continue
+    command = [str(podling.program), "stop", "--time", "600", container]
+    stopper = subprocess.Popen(command, env=podling.environment, stdout=subprocess.DEVNULL)
+    while podling.check("inspect", "--format", "{{.State.Status}}", container) != "stopping":
+        assert stopper.poll() is None
+    stopper.kill()
+    stopper.wait()
+    podling.check("stop", "--all", "--filter", "name=nosuch")  # a mutating verb
+    assert podling.check("inspect", "--format", "{{.State.Status}}", container) == "running"
+    assert podling.check("exec", container, "echo", "still") == "still"
