@@ -1,7 +1,8 @@
-"""Launching the chain: from a written bundle to a process that waits for `start`.
+"""Launching the chain: from a resolved config to a process that waits for `start`.
 
 engine                          monitor (conmon)                        runtime (runc)
-  │ fork or exec ──────────────► in its own cgroup from birth; reads the start pipe
+  │ fork or exec ──────────────► in its own cgroup from birth; imports; reads the start pipe
+  │ (mounts, writes the bundle)
   │ start pipe: one byte ──────► forks itself; the first one exits
   │ waits for that exit          the second one: setsid, subreaper
   │ (sets the network up)        sockets, pipes or pty; create ────────► namespaces, mounts
