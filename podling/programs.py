@@ -7,7 +7,8 @@ its `main(argv, environment)` called in the child: no second interpreter start, 
 `start` makes it one: the child keeps the descriptors it was given and no others, default signal handlers, an empty
 signal mask, umask 022, and ends in `os._exit`.
 
-This is the one module allowed to cross the three programs; it imports a `main` in the forked child only.
+This is the one module allowed to cross the three programs. A `main` is imported in the forked child, or ahead of the
+fork, by `warm`, where a process would only wait.
 """
 
 from __future__ import annotations
