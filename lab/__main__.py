@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -88,6 +89,8 @@ def main(arguments: list[str]) -> int:
     """Run the lab and return the exit status."""
     options = parse(arguments)
     started = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # they too end in the cleaning up
     try:
         rehearse(options)
     except (CheckFailed, TimedOut, RegistryFailed, Failed) as error:

@@ -8,20 +8,24 @@
 What an engine leaves behind stays in there, and all of it can be seen: every process, mount, link, firewall rule and
 cgroup in the machine belongs to the command. Nothing of the host's is changed, two machines do not meet, and when the
 command ends everything it started ends. The cgroup layout is the host's, rooted at a cgroup of our own; limits work.
-/run is empty, as after a boot; all other files are the host's. Needs root. The exit status is the command's.
+/run and /var/tmp are empty, and gone afterwards; all other files are the host's. Needs root. The exit status is the
+command's.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "PODLING_MACHINE"
+SCRATCH = "PODLING_MACHINE_SCRATCH"
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -81,7 +85,13 @@ def run(command: list[str]) -> int:
     """Run a command in a machine of its own and return its exit status."""
     made = make_cgroups(f"podling-machine-{os.getpid()}")
     ours, theirs = socket.socketpair()
-    environment = {**os.environ, MARK: str(theirs.fileno()), "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    scratch = tempfile.mkdtemp(prefix="podling-machine-", dir="/var/tmp")
+    environment = {
+        **os.environ,
+        MARK: str(theirs.fileno()),
+        SCRATCH: scratch,
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+    }
     unshare = "setpriv --pdeathsig KILL unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child=KILL"
     unshare += " --mount-proc --propagation private"
     init = [sys.executable, "-m", "lab.machine", "--init", *command]
@@ -106,6 +116,7 @@ def run(command: list[str]) -> int:
         status = process.wait()
     finally:
         remove_cgroups(made)
+        shutil.rmtree(scratch, ignore_errors=True)
     return status if status >= 0 else 128 - status
 
 
@@ -126,6 +137,7 @@ def furnish() -> None:
         mount(hierarchy.kind, hierarchy.path, hierarchy.options)
         if hierarchy.kind == "cgroup2":
             leave_root(hierarchy.path)
+    subprocess.run(["mount", "--bind", os.environ[SCRATCH], "/var/tmp"], check=True)
     mount("tmpfs", Path("/run"), "mode=755")
     Path("/run/lock").mkdir()
     subprocess.run(["mount", "--make-rshared", "/"], check=True)  # as systemd leaves it, for peers in here alone
