@@ -44,6 +44,9 @@ def main(argv: list[str], environment: dict[str, str]) -> int:
     except OSError as error:
         _print_error(reason(error))
         return PodlingError.exit_code
+    except ImportError as error:  # a disk that fails under the interpreter's own files, or half an installation
+        _print_error(f"cannot load a part of this program: {error}")
+        return PodlingError.exit_code
     except KeyboardInterrupt:
         return 130
     except Exception as error:

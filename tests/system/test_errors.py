@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _sqlite3
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -166,3 +167,12 @@ def test_a_full_output_is_an_error(podling: World) -> None:
             [str(podling.program), "images"], stdout=full, stderr=subprocess.PIPE, env=podling.environment
         )
     assert done.returncode != 0 or podling.is_podman
+
+
+def test_a_disk_that_fails_under_the_interpreter_is_told_in_one_line(podling: World) -> None:
+    command = ["strace", "-f", "-o", "/dev/null", "-e", "inject=openat:error=EIO", "-P"]
+    command += [_sqlite3.__file__, str(podling.program), "run", "--rm", "fedora", "true"]
+    done = subprocess.run(command, env=podling.environment, capture_output=True, text=True)
+    assert done.returncode == 125
+    assert done.stderr.startswith("Error: cannot load a part of this program: ")
+    assert done.stderr.count("\n") == 1

@@ -22,8 +22,10 @@ def forks(world: World, *arguments: str) -> Iterator[tuple[int, list[str]]]:
     reading, writing = os.pipe()
     inject = f"--inject={FORKS}:signal=STOP:when=1+2"  # a stopped call is made again afterwards: that is the second
     command = ["strace", "-o", f"/proc/self/fd/{writing}", f"--trace={FORKS}", inject, str(world.program), *arguments]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    strace = subprocess.Popen(command, env=world.environment, cwd=world.directory, pass_fds=[writing], **quiet)
+    null = subprocess.DEVNULL
+    strace = subprocess.Popen(
+        command, env=world.environment, cwd=world.directory, pass_fds=[writing], stdin=null, stdout=null
+    )
     os.close(writing)
     with os.fdopen(reading) as story:
         for line in story:
