@@ -167,16 +167,20 @@ class World:
         """Remove everything of this world: with the engine if it can, then by hand, so that nothing can remain."""
         if not self.directory.exists():
             return
+        for _ in ("what is there", "what a command that was still at work has made meanwhile, and was killed at"):
+            self._remove_containers()
+            inventory.await_collectors()
+            self.kill_processes()
+        self.unmount()
+        for path in self.roots():
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _remove_containers(self) -> None:
         for verb in (("rm", "--all", "--force", "--time", "0"), ("network", "prune", "--force")):
             try:
                 self.run(*verb)
             except subprocess.TimeoutExpired:
                 continue
-        inventory.await_collectors()
-        self.kill_processes()
-        self.unmount()
-        for path in self.roots():
-            shutil.rmtree(path, ignore_errors=True)
 
     def processes(self) -> list[int]:
         """Return the processes of this world: by argument, environment or cgroup, and all that descend from one."""
