@@ -214,26 +214,13 @@ def _capabilities(
     """Return what the bounding set has beyond the default one, and what it lacks."""
     from podling.linux import capabilities
 
-    configured = settings.container.get("default_capabilities") or _DEFAULT_CAPABILITIES
+    from podling.engine.security_options import DEFAULT_CAPABILITIES
+
+    configured = settings.container.get("default_capabilities") or DEFAULT_CAPABILITIES
     named = {"CAP_" + name.upper().removeprefix("CAP_") for name in configured}
     default = set(capabilities.BY_NAME) if container.privileged else named
     bounding = specification["process"]["capabilities"].get("bounding") or []
     return [name for name in bounding if name not in default], sorted(default - set(bounding))
-
-
-_DEFAULT_CAPABILITIES = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-)
 
 
 def _mode(container: ContainerConfig, linux: dict[str, Any], kind: str, shared: str) -> str:
