@@ -212,9 +212,8 @@ def _capabilities(
     settings: Settings, container: ContainerConfig, specification: dict[str, Any]
 ) -> tuple[list[str], list[str]]:
     """Return what the bounding set has beyond the default one, and what it lacks."""
-    from podling.linux import capabilities
-
     from podling.engine.security_options import DEFAULT_CAPABILITIES
+    from podling.linux import capabilities
 
     configured = settings.container.get("default_capabilities") or DEFAULT_CAPABILITIES
     named = {"CAP_" + name.upper().removeprefix("CAP_") for name in configured}
